@@ -1,0 +1,122 @@
+"""Files come in once: copied under the SHA-256 of their bytes, immutable from then on.
+
+The bytes are hashed while they are copied from one open descriptor, so the bytes that a host loads are the bytes
+that were hashed; a file that changes meanwhile is another artifact, or is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+
+import msgspec
+
+from ..errors import ArtifactRefused, HostFault
+
+CHUNK_BYTES = 1 << 20
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """A file in the home's ``artifacts/``: where it lies, what it is called outside, and what it holds."""
+
+    path: str
+    name: str
+    sha256: str
+    size_bytes: int
+
+
+@contextmanager
+def opened(path: str | Path) -> Iterator[BufferedReader]:
+    """``path`` open for reading if it is a regular file; a link to one is followed once, by the open itself.
+
+    :raises ArtifactRefused: absent, unreadable, or a folder, pipe, socket or device.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except OSError as exc:
+        raise ArtifactRefused(f"{path}: {(exc.strerror or str(exc)).lower()}.", _way_out(exc)) from exc
+    with open(descriptor, "rb") as file:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            raise ArtifactRefused(f"{path} is {_kind(mode)}, not a file.", "Name the model file itself.")
+        yield file
+
+
+def _way_out(exc: OSError) -> str:
+    return "Check the path and the current directory." if isinstance(exc, FileNotFoundError) else "The file must be readable by this user."
+
+
+def _kind(mode: int) -> str:
+    kinds = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"), (stat.S_ISCHR, "a device"))
+    return next((word for test, word in kinds if test(mode)), "a device")
+
+
+def hash_file(path: str | Path) -> str:
+    """SHA-256 of a regular file, in hex.
+
+    :raises ArtifactRefused: as :func:`opened`.
+    """
+    with opened(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def take_in(path: str | Path, home: str | Path) -> Stored:
+    """Copy ``path`` to ``<home>/artifacts/<first two>/<sha256>``; the same bytes are kept once.
+
+    The copy is written under a temporary name, flushed to the disk and renamed, so a reader sees all of it or nothing.
+
+    :raises ArtifactRefused: not a regular file, or it changed while it was read.
+    """
+    root = Path(home) / "artifacts"
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with opened(path) as source, tempfile.NamedTemporaryFile(dir=root, prefix=".incoming-", delete=False) as copy:
+        try:
+            before = os.fstat(source.fileno())
+            sha256, size = _copy(source, copy)
+            after = os.fstat(source.fileno())
+            if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or size != after.st_size:
+                raise ArtifactRefused(f"{path} changed while it was read.", "Write the file whole, then rename it into place.")
+            target = _settle(Path(copy.name), root / sha256[:2] / sha256, size)
+        finally:
+            Path(copy.name).unlink(missing_ok=True)
+    return Stored(path=str(target), name=Path(path).name, sha256=sha256, size_bytes=size)
+
+
+def _copy(source: BufferedReader, copy: tempfile._TemporaryFileWrapper[bytes]) -> tuple[str, int]:
+    digest, size = hashlib.sha256(), 0
+    while chunk := source.read(CHUNK_BYTES):
+        digest.update(chunk)
+        copy.write(chunk)
+        size += len(chunk)
+    copy.flush()
+    os.fchmod(copy.fileno(), 0o400)
+    os.fsync(copy.fileno())
+    return digest.hexdigest(), size
+
+
+def _settle(copy: Path, target: Path, size: int) -> Path:
+    """Rename the finished copy into place, unless the same bytes already lie there whole."""
+    target.parent.mkdir(mode=0o700, exist_ok=True)
+    if target.is_symlink() or not target.is_file() or target.stat().st_size != size or hash_file(target) != target.name:
+        os.replace(copy, target)
+        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    return target
+
+
+def verify(stored: Stored) -> None:
+    """Read the kept bytes once more.
+
+    :raises HostFault: they are not what was taken in.
+    """
+    if hash_file(stored.path) != stored.sha256:
+        raise HostFault(f"The kept copy of {stored.name} has changed on the disk since it was taken in.")
