@@ -1,0 +1,117 @@
+"""Ask a model: the wait between decoding and encoding, once for the loop and once for threads."""
+
+from __future__ import annotations
+
+import asyncio
+from _thread import allocate_lock
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from ..errors import CarafeError, DeadlineExceeded, ModelFailed, OutputInvalid
+from ..hosting.frames import DTYPES, Column
+from ..signature import Rows
+from ..signature.decode import Pending
+from ..signature.unpack import values as unpacked
+from .engine import Engine
+from .media import decode_media
+from .request import Answer
+from .table import Model
+
+GRACE_S = 0.5  # a thread waits this much longer than its deadline before it stops trusting the loop
+
+
+async def ask(engine: Engine, model: Model, rows: Rows | Pending, deadline: float, watch: Callable[[], None] | None = None) -> Answer:
+    """Run ``rows`` through ``model``; on the engine's loop.
+
+    :param deadline: on the clock of :func:`time.monotonic`.
+    :param watch: called once if the answer takes long, to look whether the client is still there.
+    :raises CarafeError: what became of the request in place of an answer.
+    """
+    if isinstance(rows, Pending):
+        rows = await decode_media(engine, model, rows, deadline)
+    if model.call is not None:
+        return await _call_beside(engine, model, rows, deadline)
+    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    request = engine.submit(engine.lane_of(model), rows, deadline, lambda outcome: future.done() or future.set_result(outcome))
+    request.watch = watch
+    try:
+        outcome = await future
+    except asyncio.CancelledError:
+        request.ended = True
+        raise
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome  # type: ignore[no-any-return]
+
+
+def ask_blocking(engine: Engine, model: Model, rows: Rows | Pending, timeout_s: float) -> Answer:
+    """The same from any thread but the loop's."""
+    deadline = monotonic() + timeout_s
+    if isinstance(rows, Pending):
+        rows = _media_blocking(engine, model, rows, deadline)
+    if model.call is not None:
+        return call_local(model, rows)
+    answer = _Slot()
+    engine.hand_over(model, rows, deadline, answer.put)
+    return answer.get(timeout_s)
+
+
+class _Slot:
+    """A place for one outcome, waited for on a bare lock: the cheapest hand-over between two threads."""
+
+    __slots__ = ("lock", "outcome")
+
+    def __init__(self) -> None:
+        self.lock = allocate_lock()
+        self.lock.acquire()
+        self.outcome: Any = None
+
+    def put(self, outcome: Any) -> None:
+        self.outcome = outcome
+        self.lock.release()
+
+    def get(self, timeout_s: float) -> Answer:
+        if not self.lock.acquire(timeout=timeout_s + GRACE_S):
+            raise DeadlineExceeded(timeout_s)
+        if isinstance(self.outcome, BaseException):
+            raise self.outcome
+        return self.outcome  # type: ignore[no-any-return]
+
+
+def _media_blocking(engine: Engine, model: Model, rows: Pending, deadline: float) -> Rows:
+    assert engine.loop is not None
+    future = asyncio.run_coroutine_threadsafe(decode_media(engine, model, rows, deadline), engine.loop)
+    return future.result(max(0.0, deadline - monotonic()) + GRACE_S)
+
+
+async def _call_beside(engine: Engine, model: Model, rows: Rows, deadline: float) -> Answer:
+    """A function of the app runs in a thread beside the loop; past the deadline nobody waits for it any more."""
+    loop = asyncio.get_running_loop()
+    call = loop.run_in_executor(engine.pool, call_local, model, rows)
+    done, _ = await asyncio.wait([call], timeout=max(0.0, deadline - monotonic()))
+    if not done:
+        call.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        raise DeadlineExceeded(round(deadline - monotonic(), 3))
+    return call.result()
+
+
+def call_local(model: Model, rows: Rows) -> Answer:
+    """Run a Python function of the app on ``rows``, in this thread.
+
+    :raises ModelFailed: the function raised.
+    :raises OutputInvalid: it gave another number of predictions than it got rows.
+    """
+    signature, call = model.signature, model.call
+    assert call is not None and signature is not None
+    asked = unpacked(signature, rows)
+    try:
+        predictions = list(call(asked))
+    except CarafeError:
+        raise
+    except Exception as exc:  # the edge round a user's model
+        raise ModelFailed(model.name) from exc
+    if len(predictions) != rows.n:
+        raise OutputInvalid(model.name, f"{len(predictions)} predictions for {rows.n} rows")
+    output = signature.outputs[0]
+    return Answer([Column(DTYPES[output.dtype], output.width, predictions)], 0, rows.n, (), rows.n)

@@ -1,0 +1,118 @@
+"""The wire under a channel: one Unix (or TCP) connection to a host, on the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from time import monotonic
+
+from ..errors import HostFault
+from ..hosting.frames import CONTROL, HEADER, REPLY, pack_control, read_header
+from .lane import Channel, Lane
+
+MOST_ANSWER_BYTES = 256 << 20
+
+
+class Connection(asyncio.Protocol):
+    """Speaks hello, then carries the frames of one :class:`Channel`.
+
+    :param on_end: called once, with the host's id and whether it hung, when the connection is of no more use.
+    """
+
+    def __init__(self, lane: Lane, host_id: str, token: str, on_end: Callable[[str, bool], None]) -> None:
+        self.lane, self.host_id, self.token, self.on_end = lane, host_id, token, on_end
+        self.channel: Channel | None = None
+        self.buffer = bytearray()
+        self.scheduled = False
+        self.ended = False
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.loop = asyncio.get_running_loop()
+        hello = {"op": "hello", "role": "channel", "token": self.token, "protocol": 1}
+        self.transport.write(pack_control(hello, 1, CONTROL))
+
+    def wake(self) -> None:
+        """Something waits: send it at the end of this turn of the loop, together with all else that came in it."""
+        if not self.scheduled:
+            self.scheduled = True
+            self.loop.call_soon(self.pump)
+
+    def pump(self) -> None:
+        """Write the next frame, if there is one and none is under way."""
+        self.scheduled = False
+        if self.channel is not None:
+            frame = self.channel.send(monotonic())
+            if frame is not None and self.transport is not None:
+                self.transport.write(frame)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._received(data)
+        except HostFault:
+            self.close()
+
+    def _received(self, data: bytes) -> None:
+        if self.buffer:
+            self.buffer += data
+            data = bytes(self.buffer) if self._has_frame() else b""
+        while len(data) >= HEADER.size:
+            header = read_header(data, MOST_ANSWER_BYTES)
+            end = HEADER.size + header.size
+            if len(data) < end:
+                break
+            body, data = data[HEADER.size : end], data[end:]
+            self.buffer.clear()
+            if self.channel is None:
+                self._greeted(header.kind)
+            else:
+                self.channel.answer(header, body, monotonic())
+                self.pump()
+        if data:
+            self.buffer[:] = data
+
+    def _has_frame(self) -> bool:
+        buffer = self.buffer
+        return len(buffer) >= HEADER.size and len(buffer) >= HEADER.size + read_header(buffer, MOST_ANSWER_BYTES).size
+
+    def _greeted(self, kind: int) -> None:
+        if kind != REPLY:
+            raise HostFault("The host did not answer the greeting.")
+        self.channel = Channel(self.lane, self.host_id)
+        self.channel.wake = self.wake
+        self.pump()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end(hung=False)
+
+    def hung(self) -> None:
+        """The channel ended at its hang limit."""
+        self._end(hung=True)
+        if self.transport is not None:
+            self.transport.abort()
+
+    def never_made(self) -> None:
+        """There was nobody at the other end."""
+        self._end(hung=False)
+
+    def leave(self) -> None:
+        """Close as soon as the frame under way has been answered; take no more."""
+        if self.channel is None or not self.channel.sent:
+            self.close()
+        else:
+            self.channel.retire(self.close)
+
+    def close(self) -> None:
+        """Leave at once; what is under way gets :class:`~flask_carafe.errors.HostLost`."""
+        self._end(hung=False)
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _end(self, hung: bool) -> None:
+        if self.channel is not None:
+            self.channel.lost()
+        if not self.ended:
+            self.ended = True
+            self.on_end(self.host_id, hung)

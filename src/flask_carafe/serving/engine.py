@@ -1,0 +1,218 @@
+"""The engine of a web worker: lanes, their connections and the clock that runs them, all on one event loop.
+
+Under ``carafe serve`` that loop is the server's own. Under a foreign server it runs in a background thread, made at the
+first need and never before a fork; request threads hand their rows over with :meth:`Engine.predict_blocking`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
+from typing import Any
+
+import msgspec
+
+from ..errors import CarafeError, NotReady
+from ..signature import Rows
+from ..signature.decode import columns as frame_columns
+from .connection import Connection
+from .lane import Lane
+from .link import Link
+from .request import Request
+from .table import HostAddress, Media, Model, RoutingTable, TableData
+
+log = logging.getLogger(__name__)
+TICK_S = 0.025
+SHORT_S = 0.2  # a deadline nearer than this gets a timer of its own
+NOT_SERVED = ("loading", "refused")
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What the engine needs to know of the settings."""
+
+    max_rows: int = 10_000
+    queue_rows: int = 4096
+    queue_bytes: int = 64 << 20
+    threads: int = 16
+
+
+class Engine:
+    """Takes checked rows to the host of their model and back.
+
+    :param link: makes the connection to the steward, given this engine; None for tests that set tables by hand.
+    """
+
+    def __init__(self, limits: Limits, link: Callable[[Engine], Link] | None = None) -> None:
+        self.limits = limits
+        self.table = RoutingTable(TableData(), limits.max_rows)
+        self.lanes: dict[str, Lane] = {}
+        self.connections: dict[tuple[str, str], Connection] = {}
+        self.local: dict[str, Model] = {}
+        self.on_table: list[Callable[[RoutingTable], None]] = []
+        self.on_lane: Callable[[Lane], None] | None = None
+        self.link = link(self) if link else None
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.inbox: deque[tuple[Model, Rows, float, Callable[[Any], None]]] = deque()
+        self.is_woken = False
+        self.pool = ThreadPoolExecutor(limits.threads, thread_name_prefix="carafe-call")
+
+    # ---- life: called on the loop
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin on ``loop`` (the running one): the clock, and the link to the steward."""
+        self.loop = loop
+        self.spawn(self._clock())
+        if self.link:
+            self.spawn(self.link.run())
+
+    async def stop(self) -> None:
+        """End every wait with 503 and leave."""
+        for task in list(self.tasks):
+            task.cancel()
+        for lane in self.lanes.values():
+            lane.shut("the server is stopping")
+        for connection in list(self.connections.values()):
+            connection.close()
+        self.pool.shutdown(wait=False, cancel_futures=True)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a coroutine beside the requests; it is kept until it ends."""
+        task = asyncio.get_running_loop().create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
+
+    async def _clock(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            now = monotonic()
+            for lane in list(self.lanes.values()):
+                for channel in lane.tick(now):
+                    self._hung(lane, channel.host_id)
+
+    def _hung(self, lane: Lane, host_id: str) -> None:
+        log.error("Model %s did not answer within %g s; its host %s is replaced.", lane.name, lane.hang_limit_s, host_id)
+        connection = self.connections.get((lane.name, host_id))
+        if connection:
+            connection.hung()
+
+    # ---- tables
+
+    def apply(self, table: RoutingTable) -> None:
+        """Switch to ``table``: requests that come from now on go by it; those under way end as they began."""
+        self.table = table
+        wanted: dict[tuple[str, str], tuple[Lane, HostAddress]] = {}
+        kept: dict[str, Lane] = {}
+        for model in table.models.values():
+            if model.signature is not None and model.call is None:
+                lane = kept[model.key] = self.lanes.get(model.key) or self._lane(model)
+                model.lane = lane
+                wanted.update({(lane.name, host.id): (lane, host) for host in model.hosts})
+        for key, lane in self.lanes.items():
+            if key.startswith("media "):
+                kept[key] = lane
+                wanted.update({(lane.name, host.id): (lane, host) for host in (table.media or Media()).hosts})
+            elif key not in kept:
+                lane.shut("this version has gone")
+        self.lanes = kept
+        self._connect(wanted)
+        for told in self.on_table:
+            told(table)
+
+    def _lane(self, model: Model) -> Lane:
+        entry = model.entry
+        assert entry.signature is not None
+        lane = Lane(
+            entry.name, frame_columns(entry.signature), entry.signature.outputs, entry.max_batch_rows, entry.timeout_ms / 1000,
+            self.limits.queue_rows, self.limits.queue_bytes,
+        )  # fmt: skip
+        if self.on_lane:
+            self.on_lane(lane)
+        return lane
+
+    def media_lane(self, key: str, lane: Callable[[], Lane]) -> Lane:
+        """The lane that carries one kind of conversion to the media host."""
+        found = self.lanes.get(f"media {key}")
+        if found is None:
+            found = self.lanes[f"media {key}"] = lane()
+            self._connect({(found.name, host.id): (found, host) for host in (self.table.media or Media()).hosts}, close=False)
+        return found
+
+    def _connect(self, wanted: dict[tuple[str, str], tuple[Lane, HostAddress]], close: bool = True) -> None:
+        for key, connection in list(self.connections.items()):
+            if close and key not in wanted:
+                self.connections.pop(key)
+                connection.leave()
+        for key, (lane, host) in wanted.items():
+            if key not in self.connections:
+                connection = self.connections[key] = Connection(lane, host.id, host.token, self._ended(key))
+                self.spawn(self._open(connection, host))
+
+    def _ended(self, key: tuple[str, str]) -> Callable[[str, bool], None]:
+        def ended(host_id: str, hung: bool) -> None:
+            self.connections.pop(key, None)
+            if self.link:
+                self.link.tell({"op": "hung" if hung else "gone", "host": host_id})
+
+        return ended
+
+    async def _open(self, connection: Connection, host: HostAddress) -> None:
+        kind, _, where = host.address.partition(":")
+        loop = asyncio.get_running_loop()
+        try:
+            if kind == "unix":
+                await loop.create_unix_connection(lambda: connection, where)
+            else:
+                name, _, port = where.rpartition(":")
+                await loop.create_connection(lambda: connection, name, int(port))
+        except OSError as exc:
+            log.warning("Host %s cannot be reached: %s", host.id, exc.strerror)
+            connection.never_made()
+
+    # ---- rows
+
+    def lane_of(self, model: Model) -> Lane:
+        """Where the rows of ``model`` wait. A model whose host is being replaced still has one.
+
+        :raises NotReady: it is loading, or was refused.
+        """
+        lane = model.lane
+        if lane is None or (not lane.channels and model.entry.state in NOT_SERVED):
+            raise NotReady(model.entry.name, model.entry.reason or "it is still loading")
+        return lane
+
+    def hand_over(self, model: Model, rows: Rows, deadline: float, done: Callable[[Any], None]) -> None:
+        """:meth:`submit` from another thread; refusals reach ``done`` as well. The loop is woken once for all that came."""
+        assert self.loop is not None
+        self.inbox.append((model, rows, deadline, done))
+        if not self.is_woken:
+            self.is_woken = True
+            self.loop.call_soon_threadsafe(self._take_over)
+
+    def _take_over(self) -> None:
+        self.is_woken = False
+        while self.inbox:
+            model, rows, deadline, done = self.inbox.popleft()
+            try:
+                self.submit(self.lane_of(model), rows, deadline, done)
+            except CarafeError as error:
+                done(error)
+
+    def submit(self, lane: Lane, rows: Rows, deadline: float, done: Callable[[Any], None]) -> Request:
+        """Let ``rows`` wait for a frame; on the loop. ``done`` gets an Answer or an exception, once.
+
+        :raises Overloaded: the queue is full; nothing was run.
+        """
+        request = lane.arrive(rows, deadline, done)
+        for channel in lane.channels:
+            if channel.is_idle:
+                channel.wake()
+                break
+        if deadline - request.arrived < SHORT_S:
+            asyncio.get_running_loop().call_at(deadline, request.expire)
+        return request

@@ -1,0 +1,222 @@
+"""The lane of one version: requests wait here, idle channels take frames from it. Plain state, no I/O, one clock passed in.
+
+::
+
+    arrive ──> waiting ──send──> under way ──answer──> done
+                  │                  ├── deadline ───> 504, that waiter only; its late answer is dropped
+                  ├── deadline ──────┘
+                  │                  ├── hang limit ─> 504 to all in the frame, the channel ends
+                  │                  ├── end of file ─> 503 to all in the frame, the channel ends
+                  │                  └── protocol error -> 500 to all in the frame, the channel ends
+                  └── shutdown ────────────────────> 503 to all
+
+Rows that wait outlive a channel: they go to the next one, or to their deadline. A client's deadline never ends a
+channel. Every request is ended exactly once, by :meth:`Request.finish`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from ..errors import CarafeError, HostFault, HostLost, ModelHung, NotReady, Overloaded
+from ..hosting.frames import ANSWER, DTYPES, Column, Header, RowError, pack_predict, read_answer
+from ..signature import Output, Rows
+from .request import Answer, Request, cut, size_bytes
+
+SLOW_S = 0.05  # after this long we look whether the client is still there
+
+
+class Lane:
+    """Requests that wait for one version, taking turns: a request of many pieces gives one piece a frame.
+
+    :param columns: frame columns as ``(dtype name, width)``, in order.
+    :param outputs: what the host promised to answer.
+    :param most_rows: most rows in one frame.
+    """
+
+    def __init__(  # noqa: PLR0917
+        self, name: str, columns: Sequence[tuple[str, int]], outputs: Sequence[Output], most_rows: int, hang_limit_s: float,
+        queue_rows: int = 4096, queue_bytes: int = 64 << 20,
+    ) -> None:  # fmt: skip
+        self.name, self.outputs, self.most_rows, self.hang_limit_s = name, outputs, most_rows, hang_limit_s
+        self.dtypes = [DTYPES[dtype] for dtype, _ in columns]
+        self.widths = [width for _, width in columns]
+        self.queue_rows, self.queue_bytes = queue_rows, queue_bytes
+        self.waiting: deque[Request] = deque()
+        self.rows_waiting = self.bytes_waiting = 0
+        self.channels: list[Channel] = []
+        self.frames = self.rows = 0
+        self.on_frame: Callable[[Sequence[Rows], Header, bytes, float], None] | None = None  # the journal's seam
+
+    def arrive(self, rows: Rows, deadline: float, done: Callable[..., None]) -> Request:
+        """Let ``rows`` wait for a frame.
+
+        :raises Overloaded: the queue is full; nothing was run. One request alone may always wait.
+        """
+        size = size_bytes(rows)
+        if self.waiting and (self.rows_waiting + rows.n > self.queue_rows or self.bytes_waiting + size > self.queue_bytes):
+            raise Overloaded(self.name, 1)
+        request = Request(rows, cut(rows, self.most_rows, self.widths), deadline, done)
+        request.size = size
+        self.waiting.append(request)
+        self.rows_waiting += rows.n
+        self.bytes_waiting += size
+        return request
+
+    def fill(self) -> list[tuple[Request, int]]:
+        """Take the next frame out of the queue: requests, each with the number of its piece, of :attr:`most_rows` rows at most."""
+        taken: list[tuple[Request, int]] = []
+        again: list[Request] = []
+        left = self.most_rows
+        while self.waiting:
+            request = self.waiting[0]
+            if request.ended:
+                self._forget(self.waiting.popleft())
+                continue
+            piece = request.pieces[request.at]
+            if piece.n > left:
+                break
+            self.waiting.popleft()
+            taken.append((request, request.at))
+            left -= piece.n
+            request.at += 1
+            self.rows_waiting -= piece.n
+            if request.at < len(request.pieces):
+                again.append(request)
+            else:
+                self.bytes_waiting -= request.size
+            if not left:
+                break
+        self.waiting.extend(again)
+        return taken
+
+    def _forget(self, request: Request) -> None:
+        """Take back what an ended request that still waited held of the queue."""
+        self.rows_waiting -= sum([piece.n for piece in request.pieces[request.at :]])
+        self.bytes_waiting -= request.size
+
+    def tick(self, now: float) -> list[Channel]:
+        """Let deadlines and hang limits pass; return the channels that hung (they have ended)."""
+        overdue = [request for request in self.waiting if request.ended or request.deadline <= now]
+        for request in overdue:
+            request.expire()
+            self._forget(request)
+        if overdue:
+            self.waiting = deque([request for request in self.waiting if not request.ended])
+        for request in self.waiting:
+            _look_after(request, now)
+        return [channel for channel in list(self.channels) if channel.tick(now)]
+
+    def shut(self, reason: str) -> None:
+        """End every wait; what is under way ends with its channel."""
+        waiting, self.waiting = self.waiting, deque()
+        self.rows_waiting = self.bytes_waiting = 0
+        for channel in list(self.channels):
+            channel.end(NotReady(self.name, reason))
+        for request in waiting:
+            request.finish(NotReady(self.name, reason))
+
+
+def _look_after(request: Request, now: float) -> None:
+    if request.watch is not None and now - request.arrived > SLOW_S:
+        watch, request.watch = request.watch, None
+        watch()
+
+
+class Channel:
+    """One connection of a lane to a host; at most one frame is under way on it."""
+
+    def __init__(self, lane: Lane, host_id: str) -> None:
+        self.lane, self.host_id = lane, host_id
+        self.is_open = True
+        self.sent: list[tuple[Request, int]] = []
+        self.pieces: list[Rows] = []
+        self.sent_at = 0.0
+        self.frame_id = 0
+        self.retired: Callable[[], None] | None = None
+        self.wake: Callable[[], None] = lambda: None  # whoever carries the frames is told that something waits
+        lane.channels.append(self)
+
+    @property
+    def is_idle(self) -> bool:
+        return self.is_open and not self.sent and self.retired is None
+
+    def retire(self, then: Callable[[], None]) -> None:
+        """Take no more frames, and call ``then`` when the one under way has been answered."""
+        self.retired = then
+
+    def send(self, now: float) -> bytes | None:
+        """The next frame to write, or None when nothing waits or one is under way."""
+        if not self.is_idle:
+            return None
+        taken = self.lane.fill()
+        if not taken:
+            return None
+        self.sent, self.sent_at = taken, now
+        self.pieces = [request.pieces[i] for request, i in taken]
+        self.frame_id = (self.frame_id + 1) & 0xFFFFFFFF
+        return pack_predict(self.frame_id, self.pieces, self.lane.dtypes, self.lane.widths)
+
+    def answer(self, header: Header, body: bytes, now: float) -> None:
+        """Hand each waiter its rows of the answer. A frame that is not as promised ends the channel.
+
+        :raises HostFault: after every waiter in the frame has got it.
+        """
+        sent, lane = self.sent, self.lane
+        try:
+            columns, errors = self._checked(header, body)
+        except HostFault as fault:
+            self.end(fault)
+            raise
+        pieces, self.sent, self.pieces = self.pieces, [], []
+        lane.frames += 1
+        lane.rows += header.rows
+        if lane.on_frame is not None:
+            lane.on_frame(pieces, header, body, now - self.sent_at)
+        at, rows = 0, header.rows
+        for (request, i), piece in zip(sent, pieces, strict=True):
+            if not request.ended:
+                request.take(i, Answer(columns, at, piece.n, _own(errors, at, piece.n) if errors else (), rows))
+            at += piece.n
+        if self.retired is not None:
+            self.retired()
+
+    def _checked(self, header: Header, body: bytes) -> tuple[list[Column], list[RowError]]:
+        if header.kind != ANSWER or not self.sent or header.frame_id != self.frame_id:
+            raise HostFault("The host answered a frame that was not asked.")
+        if header.rows != sum([piece.n for piece in self.pieces]):
+            raise HostFault("The host answered another number of rows than it was asked.")
+        return read_answer(header, body, self.lane.outputs)
+
+    def tick(self, now: float) -> bool:
+        """Let the deadlines of what is under way pass; end at the hang limit and say so."""
+        if not self.sent:
+            return False
+        for request, _ in self.sent:
+            if request.deadline <= now:
+                request.expire()
+            else:
+                _look_after(request, now)
+        if now - self.sent_at < self.lane.hang_limit_s:
+            return False
+        self.end(ModelHung(self.lane.name, self.lane.hang_limit_s))
+        return True
+
+    def lost(self) -> None:
+        """The host's end of the connection closed."""
+        self.end(HostLost(self.lane.name))
+
+    def end(self, error: CarafeError) -> None:
+        """Close for good; every waiter in the frame under way gets ``error``."""
+        if not self.is_open:
+            return
+        self.is_open = False
+        self.lane.channels.remove(self)
+        sent, self.sent, self.pieces = self.sent, [], []
+        for request, _ in sent:
+            request.finish(error)  # pieces of it that still wait leave the queue when they are met
+
+
+def _own(errors: Sequence[RowError], start: int, n: int) -> list[RowError]:
+    return [RowError(error.row - start, error.code, error.message) for error in errors if start <= error.row < start + n]
