@@ -1,0 +1,79 @@
+# `make demo` and `make test` need Python 3.11 or newer with pip, and make; all else they set up themselves.
+# A second run finds the environments finished and starts at once.
+
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+  $$p -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
+VENV ?= .venv
+DEMO_VENV ?= .venv-demo
+TEST_ARGS ?=
+BENCH_ARGS ?=
+INSTALL = -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check quick lint format docs bench pins clean
+
+help:
+	@echo 'make demo    train three models and serve them (Ctrl-C ends)'
+	@echo 'make test    set up an environment of its own and run every check'
+	@echo 'make quick   the same without the slow tests'
+	@echo 'make lint    ruff and mypy alone;  make format  puts imports and layout right'
+	@echo 'make docs    build the documentation into docs/_build/html'
+	@echo 'make bench   measure beside the prototype (needs wrk)'
+	@echo 'make pins    resolve the pinned requirements again'
+
+# --- environments ----------------------------------------------------------------------------------------------------
+
+# $(1) folder, $(2) requirement file
+define venv
+	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer (with pip and venv) is needed; name one with: make PYTHON=/path/to/python $@' >&2; exit 1; }
+	@echo 'Setting up $(1) with $(PYTHON) from $(2) …'
+	@rm -f $@
+	@$(PYTHON) -m venv --clear $(1)
+	@$(1)/bin/python $(INSTALL) --only-binary :all: -r $(2)
+	@$(1)/bin/python $(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+endef
+
+$(DEMO_VENV)/.ready: requirements/demo.txt pyproject.toml
+	$(call venv,$(DEMO_VENV),requirements/demo.txt)
+
+$(VENV)/.ready: requirements/test.txt pyproject.toml
+	$(call venv,$(VENV),requirements/test.txt)
+
+# uWSGI comes as source only; without a C compiler its tests skip (in CI they fail instead).
+$(VENV)/.uwsgi: requirements/uwsgi.txt $(VENV)/.ready
+	@$(VENV)/bin/python $(INSTALL) -r requirements/uwsgi.txt >/dev/null 2>&1 || echo 'uWSGI could not be built here; its tests will skip.'
+	@touch $@
+
+# --- the two commands of the README ----------------------------------------------------------------------------------
+
+demo: $(DEMO_VENV)/.ready
+	@exec $(DEMO_VENV)/bin/carafe demo
+
+test check: lint $(VENV)/.uwsgi
+	$(VENV)/bin/python -m pytest $(TEST_ARGS)
+
+# --- the rest --------------------------------------------------------------------------------------------------------
+
+quick: lint
+	$(VENV)/bin/python -m pytest -m 'not slow and not load' $(TEST_ARGS)
+
+lint: $(VENV)/.ready
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+format: $(VENV)/.ready
+	$(VENV)/bin/ruff check --fix .
+
+docs: $(VENV)/.ready
+	$(VENV)/bin/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo 'docs/_build/html/index.html'
+
+bench: $(VENV)/.ready
+	$(VENV)/bin/python benchmarks/run.py $(BENCH_ARGS)
+
+pins:
+	$(PYTHON) requirements/pin.py $(PYTHONS)
+
+clean:
+	rm -rf $(VENV) $(DEMO_VENV) docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,59 @@
+"""What tests of every room share; a room's own fixtures stand in its own conftest."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = ROOT.parent / "shared" / "data"  # public data sets, beside the checkout where developers have them
+
+
+def missing(what: str) -> None:
+    """Skip for want of ``what``; in continuous integration, where it was promised, fail."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{what} is missing, and under CI=true it must be there", pytrace=False)
+    pytest.skip(f"{what} is not installed here")
+
+
+@pytest.fixture(scope="session")
+def need() -> Callable[..., str]:
+    """``need("chromium", "chromium-browser")`` gives the path of the first one found; ``need(module="uwsgi")`` its name."""
+
+    def look(*programs: str, module: str = "", path: str = "") -> str:
+        found = [shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") for program in programs]
+        found += [module if module and find_spec(module) else None, path if path and os.path.exists(path) else None]
+        if not any(found):
+            missing(" or ".join([*programs, *([module] if module else []), *([path] if path else [])]))
+        return next(where for where in found if where)
+
+    return look
+
+
+@pytest.fixture(scope="session")
+def data() -> Callable[[str], Path]:
+    """``data("titanic/titanic.csv")``: a public data set; the test skips where developers' data are absent."""
+
+    def look(name: str) -> Path:
+        if not (DATA / name).exists():
+            pytest.skip(f"public data {name} is not here")
+        return DATA / name
+
+    return look
+
+
+@pytest.fixture(autouse=True)
+def no_stray_threads() -> Iterator[None]:
+    """Fail in the test that left a thread of ours running, not three tests later."""
+    before = set(threading.enumerate())
+    yield
+    left = [thread for thread in threading.enumerate() if thread not in before and thread.name.startswith("carafe-")]
+    for thread in left:
+        thread.join(timeout=2)
+    assert not [thread.name for thread in left if thread.is_alive()]
