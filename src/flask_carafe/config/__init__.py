@@ -1,0 +1,9 @@
+"""Settings: one typed table, read in layers. Nothing here knows Flask."""
+
+from __future__ import annotations
+
+from .settings import BY_NAME, CONFIG_FILE, SETTINGS, Settings
+from .values import PREFIX, Setting, nearest, show, show_size
+from .yamlfile import read_yaml
+
+__all__ = ["BY_NAME", "CONFIG_FILE", "PREFIX", "SETTINGS", "Setting", "Settings", "nearest", "read_yaml", "show", "show_size"]
