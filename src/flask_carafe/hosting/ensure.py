@@ -1,0 +1,106 @@
+"""Reach the steward of a home, and start one where there is none. Any worker may, and one of them will."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..errors import HostFault
+from .process import clean_environment, interpreter, peer_uid, spawn
+from .rundir import BASE_VARIABLE, run_dir
+
+SOCKET_NAME = "steward.sock"
+STEWARD_VARIABLES = ("CARAFE_PYTHON", "CARAFE_LOG_FORMAT", "CARAFE_LOG_LEVEL", "CARAFE_STEWARD_IDLE_S", "CARAFE_HOST_IDLE_S", BASE_VARIABLE)
+
+
+def steward_socket(directory: Path) -> Path:
+    """Where the steward of a run directory listens."""
+    return directory / SOCKET_NAME
+
+
+def ensure_steward(home: str | os.PathLike[str], *, wait_s: float = 15.0, log_to_stderr: bool = False) -> Path:
+    """The socket that the steward of ``home`` listens at; one is started where there is none.
+
+    Blocks for up to ``wait_s``: call it in a thread. Processes that need one at the same time start one, not several.
+
+    :raises HostFault: none could be started; the message has its last words.
+    """
+    directory = run_dir(home)
+    end = time.monotonic() + wait_s
+    if not is_steward_there(directory):
+        with _locked(directory / "start.lock", end):
+            _start_until_there(home, directory, end, log_to_stderr)
+    return steward_socket(directory)
+
+
+def _start_until_there(home: str | os.PathLike[str], directory: Path, end: float, log_to_stderr: bool) -> None:
+    while not is_steward_there(directory):
+        if time.monotonic() > end:
+            raise HostFault(f"The steward could not be started: {_last_words(directory)}")
+        _start(home, directory, log_to_stderr)
+        wait_end = min(end, time.monotonic() + 5.0)
+        while time.monotonic() < wait_end and not is_steward_there(directory):
+            time.sleep(0.02)
+
+
+def is_steward_there(directory: Path) -> bool:
+    """Whether a process of this user listens at the steward's socket."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.settimeout(5.0)
+            connection.connect(str(steward_socket(directory)))
+        except OSError:
+            return False
+        return peer_uid(connection) == os.getuid()
+
+
+def _start(home: str | os.PathLike[str], directory: Path, log_to_stderr: bool) -> None:
+    """Start a steward that is nobody's child: the process started here forks once more and ends."""
+    passed = {name: os.environ[name] for name in STEWARD_VARIABLES if name in os.environ}
+    arguments = [interpreter(), "-m", "flask_carafe.steward", "--home", os.path.abspath(home), "--detach"]
+    log = None if log_to_stderr else directory / "steward.log"
+    if log is not None and log.exists() and log.stat().st_size > 4 * 1024 * 1024:
+        log.replace(directory / "steward.log.1")
+    process = spawn(arguments, log=log, env=clean_environment(passed), cwd="/")
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(10.0)
+
+
+@contextlib.contextmanager
+def _locked(path: Path, end: float) -> Iterator[None]:
+    """Hold an exclusive lock on ``path``; given up at ``end`` (monotonic seconds).
+
+    :raises HostFault: someone else held it all the time.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        while not try_lock(descriptor):
+            if time.monotonic() > end:
+                raise HostFault("Another process has been starting the steward for too long.")
+            time.sleep(0.02)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def try_lock(descriptor: int) -> bool:
+    """Take the exclusive lock of an open file if it is free."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _last_words(directory: Path) -> str:
+    with contextlib.suppress(OSError):
+        lines = (directory / "steward.log").read_text(errors="replace").strip().splitlines()
+        if lines:
+            return lines[-1][:300]
+    return "it said nothing"

@@ -1,0 +1,267 @@
+"""Starts, watches, adopts and stops hosts. What they serve is the steward's business.
+
+One zygote per environment (now: the interpreter at hand). A host is forked from it, or started fresh where the
+zygote cannot fork: a library that starts threads when imported, a system without fork, a zygote that is broken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import logging
+import os
+import secrets
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..errors import HostFault, HostLost
+from .handle import HostHandle, connect
+from .process import Process, clean_environment, interpreter, spawn, start_time
+from .records import HostRecord, HostRecords
+from .tail import LogTail
+from .zygote_client import SCRIPT, CannotFork, Zygote
+
+log = logging.getLogger(__name__)
+START_TIMEOUT_S = 30.0  # an interpreter from a cold disk; a fork takes milliseconds
+TAIL_EVERY_S = 0.2
+LIBRARIES = frozenset(
+    "sklearn numpy scipy pandas joblib threadpoolctl skops cloudpickle onnxruntime xgboost lightgbm catboost PIL pypdf docx2txt".split()
+)
+
+
+def importable(modules: Sequence[str]) -> list[str]:
+    """Those of ``modules`` that a zygote may import: of allow-listed libraries that are installed, never a user's code."""
+    tops: dict[str, bool] = {}
+    for module in modules:
+        top = module.partition(".")[0]
+        if top not in tops:
+            tops[top] = top in LIBRARIES and importlib.util.find_spec(top) is not None
+    return [module for module in dict.fromkeys(modules) if tops[module.partition(".")[0]]]
+
+
+class Supervisor:
+    """The hosts of one run directory.
+
+    ``idle_s``: how long a host outlives its last connection.
+    """
+
+    def __init__(self, run_dir: Path, *, python: str = "", idle_s: float = 15.0) -> None:
+        self.run_dir, self.python, self.idle_s = run_dir, python or interpreter(), idle_s
+        self.hosts: dict[str, HostHandle] = {}
+        self._records = HostRecords(run_dir)
+        self._zygote: Zygote | None = None
+        self._zygote_lock = asyncio.Lock()
+        self._unforkable: set[str] = set()  # modules that start threads when imported, or end the zygote: their hosts are started fresh
+        self._children: list[subprocess.Popen[bytes]] = []
+        self._number = self._records.next_number()
+        self._tails: dict[str, LogTail] = {}
+        self._tailing: asyncio.Task[None] | None = None
+        self._watching: set[asyncio.Task[None]] = set()
+
+    @property
+    def zygote_pid(self) -> int | None:
+        """The pid of the zygote, while there is one."""
+        return self._zygote.pid if self._zygote and not self._zygote.closed.is_set() else None
+
+    async def start_host(self, modules: Sequence[str] = (), *, limits: dict[str, Any] | None = None) -> HostHandle:
+        """Start an empty host with ``modules`` imported beforehand where that is possible, and greet it.
+
+        :raises HostFault: it could not be started; the message says why.
+        """
+        self._follow_logs()
+        host_id = f"h{self._number}"
+        self._number += 1
+        order = self._order(host_id, limits or {})
+        self._tails[host_id] = LogTail(Path(order["log"]), host_id)
+        try:
+            handle = await self._start(order, importable(modules))
+        except (HostFault, HostLost):
+            self._forget(host_id)
+            raise
+        return self._keep(handle)
+
+    def _order(self, host_id: str, limits: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "id": host_id,
+            "socket": str(self._records.path(host_id, "sock")),
+            "token": secrets.token_hex(16),
+            "uid": os.getuid(),
+            "directory": str(self._records.private_directory(host_id)),
+            "log": str(self._records.path(host_id, "log")),
+            "limits": {"idle_s": self.idle_s, **limits},
+        }
+
+    async def _start(self, order: dict[str, Any], modules: list[str]) -> HostHandle:
+        for _ in range(2):  # twice: the zygote may have died in the middle, and another takes its place
+            if self._unforkable.intersection(modules):
+                break
+            try:
+                return await self._fork(order, modules)
+            except CannotFork as exc:
+                log.info("Host %s is started fresh: %s", order["id"], exc)
+                break
+            except HostLost:
+                log.warning("The zygote ended while it was to start host %s.", order["id"])
+        else:
+            self._unforkable.update(modules)
+        return await self._start_fresh(order)
+
+    async def _fork(self, order: dict[str, Any], modules: list[str]) -> HostHandle:
+        async with self._zygote_lock:
+            zygote = await self._ready_zygote(modules)
+            pid, started = await zygote.fork(order)
+        return await self._greet(order, Process(pid, started))
+
+    async def _ready_zygote(self, modules: list[str]) -> Zygote:
+        """The zygote with ``modules`` imported; one that got threads from them is put away and they are remembered."""
+        if self._zygote is None or self._zygote.closed.is_set():
+            if self._zygote is not None:
+                log.warning("The zygote (pid %d) has ended; another is started.", self._zygote.pid)
+                await self._zygote.close()
+            self._zygote = await Zygote.start(self.python, self.run_dir / "zygote.log", clean_environment())
+            self._tails.setdefault("zygote", LogTail(self.run_dir / "zygote.log", "zygote", from_end=True))
+        await self._zygote.import_modules(modules)
+        if self._zygote.threads > 1:
+            threads, zygote = self._zygote.threads, self._zygote
+            self._unforkable.update(modules)
+            self._zygote = None
+            await zygote.close()
+            raise CannotFork(f"importing {', '.join(modules)} started {threads - 1} threads")
+        return self._zygote
+
+    async def _start_fresh(self, order: dict[str, Any]) -> HostHandle:
+        reading, writing = os.pipe()
+        try:
+            os.write(writing, msgspec.json.encode(order))  # far below a pipe's 64 KiB
+            os.close(writing)
+            arguments = [self.python, str(SCRIPT), "--host", "--spec-fd", str(reading)]
+            process = await asyncio.to_thread(
+                spawn, arguments, log=Path(order["log"]), env=clean_environment(), fds=[reading], cwd=order["directory"]
+            )
+        except OSError as exc:
+            raise HostFault(f"The interpreter {self.python} cannot be started: {exc}") from exc
+        finally:
+            os.close(reading)
+        self._children.append(process)
+        return await self._greet(order, Process(process.pid, start_time(process.pid) or 0))
+
+    async def _greet(self, order: dict[str, Any], process: Process) -> HostHandle:
+        """Connect as soon as the host listens; it is killed when it does not within the time for a start."""
+        end = asyncio.get_running_loop().time() + START_TIMEOUT_S
+        while not os.path.exists(order["socket"]):
+            if not process.is_alive():
+                raise HostFault(f"Host {order['id']} ended while it started: {self._last_words(order['id'])}")
+            if asyncio.get_running_loop().time() > end:
+                process.kill()
+                raise HostFault(f"Host {order['id']} did not start within {START_TIMEOUT_S:g} s.")
+            await asyncio.sleep(0.005)
+        try:
+            handle = await connect(f"unix:{order['socket']}", order["token"], timeout_s=START_TIMEOUT_S)
+        except HostFault:
+            process.kill()
+            raise
+        if handle.process != process:
+            await handle.let_go()
+            raise HostFault(f"Another process answers in place of host {order['id']}.")
+        return handle
+
+    def _last_words(self, host_id: str) -> str:
+        with contextlib.suppress(OSError):
+            lines = self._records.path(host_id, "log").read_text(errors="replace").strip().splitlines()
+            if lines:
+                return lines[-1][:300]
+        return "it said nothing"
+
+    def _keep(self, handle: HostHandle) -> HostHandle:
+        self.hosts[handle.id] = handle
+        self._records.add(
+            HostRecord(id=handle.id, pid=handle.pid, started=handle.process.started, address=handle.address, token=handle.token)
+        )
+        task = asyncio.create_task(self._watch(handle), name=f"carafe-watch-{handle.id}")
+        self._watching.add(task)
+        task.add_done_callback(self._watching.discard)
+        return handle
+
+    async def _watch(self, handle: HostHandle) -> None:
+        """End of file on the control connection is the end of the host; a process that lives on without it is killed."""
+        await handle.closed.wait()
+        if not await handle.process.gone(0.5):
+            handle.kill()
+            await handle.process.gone(2.0)
+        self._reap()
+        self._forget(handle.id)
+
+    def _forget(self, host_id: str) -> None:
+        self.hosts.pop(host_id, None)
+        tail = self._tails.pop(host_id, None)
+        if tail is not None:
+            tail.step()
+        self._records.forget(host_id)
+
+    def _reap(self) -> None:
+        self._children = [child for child in self._children if child.poll() is None]
+
+    async def adopt(self) -> dict[str, HostHandle]:
+        """Take over hosts that a steward before this one started: by socket, token and start time, never by a bare pid.
+
+        Hosts that run but do not answer are killed; records of processes that are gone are removed.
+        """
+        self._follow_logs()
+        adopted = await asyncio.gather(*(self._adopt(record) for record in self._records.all()))
+        return {handle.id: handle for handle in adopted if handle is not None}
+
+    async def _adopt(self, record: HostRecord) -> HostHandle | None:
+        if record.process.is_alive():
+            try:
+                handle = await connect(record.address, record.token)
+                if handle.process == record.process:
+                    self._tails[record.id] = LogTail(self._records.path(record.id, "log"), record.id, from_end=True)
+                    return self._keep(handle)
+                await handle.let_go()
+            except HostFault as exc:
+                log.warning("Host %s (pid %d) cannot be adopted and is ended: %s", record.id, record.pid, exc)
+            record.process.kill()
+            await record.process.gone(2.0)
+        self._records.forget(record.id)
+        return None
+
+    async def stop_host(self, handle: HostHandle) -> None:
+        """End one host after the frame at hand; returns when the process is gone."""
+        await handle.stop()
+        self._reap()
+        self._forget(handle.id)
+
+    async def stop(self) -> None:
+        """End every host and the zygote, and wait until they are gone."""
+        await asyncio.gather(*(self.stop_host(handle) for handle in list(self.hosts.values())))
+        await asyncio.gather(*self._watching)
+        if self._zygote is not None:
+            await self._zygote.close()
+            self._zygote = None
+        if self._tailing is not None:
+            self._tailing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._tailing
+            self._tailing = None
+        await asyncio.to_thread(self._end_children)
+
+    def _end_children(self) -> None:
+        for child in self._children:
+            child.kill()
+            child.wait()
+        self._children = []
+
+    def _follow_logs(self) -> None:
+        if self._tailing is None:
+            self._tailing = asyncio.create_task(self._tail(), name="carafe-tail")
+
+    async def _tail(self) -> None:
+        while True:
+            for tail in list(self._tails.values()):
+                tail.step()
+            await asyncio.sleep(TAIL_EVERY_S)

@@ -1,0 +1,41 @@
+"""What hosts print: read from their log files and logged line by line with the host's id."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+log = logging.getLogger("flask_carafe.host")
+MOST_BYTES_A_STEP = 64 * 1024
+MOST_FILE_BYTES = 4 * 1024 * 1024
+MOST_LINE = 2000
+
+
+class LogTail:
+    """Follows one file that others append to; truncates it when it has been read and grew past 4 MiB."""
+
+    def __init__(self, path: Path, name: str, *, from_end: bool = False) -> None:
+        self.path, self.name = path, name
+        self._offset = path.stat().st_size if from_end and path.exists() else 0
+        self._rest = b""
+
+    def step(self) -> int:
+        """Log the lines that came since the last step; how many."""
+        try:
+            with open(self.path, "rb") as file:
+                file.seek(self._offset)
+                data = file.read(MOST_BYTES_A_STEP)
+                at_end = self._offset + len(data) >= os.fstat(file.fileno()).st_size
+        except OSError:
+            return 0
+        self._offset += len(data)
+        if at_end and self._offset > MOST_FILE_BYTES:
+            os.truncate(self.path, 0)
+            self._offset = 0
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > MOST_LINE:
+            lines, self._rest = [*lines, self._rest], b""
+        for line in lines:
+            log.info("%s: %s", self.name, line[:MOST_LINE].decode(errors="replace"), extra={"host": self.name})
+        return len(lines)
