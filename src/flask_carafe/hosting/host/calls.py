@@ -1,0 +1,142 @@
+"""One call of the model for many rows, so that a bad row fails alone.
+
+A batch that raises, or that is answered by the wrong number of rows, is halved until the rows that cannot be answered stand
+alone. Halving ends after ``MOST_S`` seconds: a model that fails slowly on everything must not be killed as hung.
+"""
+
+import sys
+import time
+import traceback
+
+from . import wire
+
+MOST_S = 4.0
+MOST_TEXT = 500
+
+
+class OutputInvalid(Exception):
+    """The model answered, but not what a version may answer: wrong length, wrong type, NaN."""
+
+
+class RowsRefused(Exception):
+    """Rows that never reached the model; ``rows`` maps row -> (code, message)."""
+
+    def __init__(self, rows):
+        Exception.__init__(self, "%d rows refused" % len(rows))
+        self.rows = rows
+
+
+def predict(model, columns, n):
+    """Answers for ``n`` rows.
+
+    :param model: a runtime: ``build(columns, n)`` -> batch, or raises :class:`RowsRefused`; ``take(batch, rows)`` -> batch
+        of a list of rows; ``call(batch, n)`` -> (list of Packed, {row: (code, message)}); ``outputs`` -> [(dtype, width)].
+    :return: (list of Packed with ``n`` rows each, {row: (code, message)}).
+    """
+    rows, errors = range(n), {}
+    try:
+        try:
+            batch = model.build(columns, n)
+        except RowsRefused as exc:
+            errors = dict(exc.rows)
+            rows = [row for row in rows if row not in errors]
+            batch = model.build([_only(column, rows) for column in columns], len(rows)) if rows else None
+        if not errors:
+            answers, invalid = model.call(batch, n)
+            return answers, invalid
+    except BaseException as exc:  # the edge round a user's model: SystemExit, MemoryError and RecursionError included
+        if n == 1:
+            return _blanks(model, 1), {0: _explain(exc)}
+        batch, first = _again(model, columns, rows, exc)
+        if batch is None:
+            return _blanks(model, n), {row: _explain(exc) for row in range(n)}
+        return _halve(model, batch, list(rows), n, errors, exc)
+    if not rows:
+        return _blanks(model, n), errors
+    return _halve(model, batch, rows, n, errors, None)
+
+
+def _again(model, columns, rows, exc):
+    """The batch built anew, for the model may have changed it before it raised."""
+    try:
+        return model.build(columns, len(rows)), exc
+    except BaseException as again:
+        return None, again
+
+
+def _only(column, rows):
+    """The column of some rows only; fixed values and texts alike."""
+    width = column.width
+    places = [row * width + i for row in rows for i in range(width)]
+    mask = bytes([column.mask[place] for place in places]) if column.mask is not None else None
+    if column.dtype >= wire.TEXT:
+        pieces = column.pieces()
+        return wire.Column(column.dtype, width, b"".join([pieces[p] for p in places]), b"".join([column.lengths[4 * p : 4 * p + 4] for p in places]), mask)
+    size, data = wire.SIZES[column.dtype], bytes(column.data)
+    return wire.Column(column.dtype, width, b"".join([data[p * size : (p + 1) * size] for p in places]), b"", mask)
+
+
+def _halve(model, batch, rows, n, errors, known):
+    """Call for ``rows`` (their places in the answer), halving what fails; ``known`` is how the whole batch failed already."""
+    pieces, until = {}, time.monotonic() + MOST_S
+    todo = [(0, len(rows), known)]
+    while todo:
+        start, stop, failure = todo.pop()
+        if failure is None:
+            try:
+                part = batch if stop - start == len(rows) else model.take(batch, list(range(start, stop)))
+                answers, invalid = model.call(part, stop - start)
+                pieces[start] = (stop, answers)
+                for row, error in invalid.items():
+                    errors[rows[start + row]] = error
+                continue
+            except BaseException as exc:  # as in predict()
+                failure = exc
+        if stop - start > 1 and time.monotonic() < until:
+            middle = (start + stop) // 2
+            todo += [(middle, stop, None), (start, middle, None)]
+            continue
+        for row in rows[start:stop]:
+            errors[row] = _explain(failure)
+        pieces[start] = (stop, _blanks(model, stop - start))
+    return _place(model, pieces, rows, n), errors
+
+
+def _place(model, pieces, rows, n):
+    """Put the answers of ``rows`` where they belong among ``n`` rows."""
+    ordered = [pieces[start][1] for start in sorted(pieces)]
+    stacked = [wire.stack(list(column)) for column in zip(*ordered)]
+    if len(rows) == n:
+        return stacked
+    places = {row: i for i, row in enumerate(rows)}
+    blanks = _blanks(model, 1)
+    return [
+        wire.stack([column.part(places[row], places[row] + 1) if row in places else blank for row in range(n)]) for column, blank in zip(stacked, blanks)
+    ]
+
+
+def _blanks(model, n):
+    return [wire.blank(dtype, width, n) for dtype, width in model.outputs]
+
+
+def _explain(exc):
+    """Code and message of a failure; the traceback goes to stderr once."""
+    if isinstance(exc, OutputInvalid):
+        return "model_output_invalid", str(exc)[:MOST_TEXT]
+    text = str(exc).strip().split("\n")[0][:MOST_TEXT]
+    name = type(exc).__name__
+    _log(name, exc)
+    return "model_error", "%s: %s" % (name, text) if text else name
+
+
+_logged = [0.0, ""]
+
+
+def _log(name, exc):
+    """A traceback a second at most: a batch of bad rows must not fill the disk. Messages may quote a row, so they stay out."""
+    now = time.monotonic()
+    if now - _logged[0] < 1.0 and _logged[1] == name:
+        return
+    _logged[:] = [now, name]
+    sys.stderr.write("host: the model raised %s\n%s" % (name, "".join(traceback.format_tb(exc.__traceback__)[-12:])))
+    sys.stderr.flush()
