@@ -76,7 +76,7 @@ class CarafeError(Exception):
 
 class BadRequest(CarafeError):
     code, status = "malformed", 400
-    hint = "Send a JSON object, for example {\"features\": [1.0, 2.0]}."
+    hint = 'Send a JSON object, for example {"features": [1.0, 2.0]}.'
 
 
 class InvalidInput(CarafeError):
@@ -149,12 +149,22 @@ class Overloaded(CarafeError):
 
 
 class ModelFailed(CarafeError):
+    """``ModelFailed(model, details, what the model said)``; the last is for the log alone."""
+
     code, status, text = "model_error", 500, "Model {!r} failed on this input."
     hint = "The log has the traceback under this request's id."
+
+    @property
+    def details(self) -> Sequence[Detail]:
+        return self.args[1] if len(self.args) > 1 else ()
 
 
 class OutputInvalid(CarafeError):
     code, status, text = "model_output_invalid", 500, "Model {!r} gave an answer that cannot be used: {}."
+
+    @property
+    def details(self) -> Sequence[Detail]:
+        return self.args[2] if len(self.args) > 2 else ()
 
 
 class NotReady(CarafeError):

@@ -11,11 +11,11 @@ from typing import Any
 from ..errors import CarafeError, DeadlineExceeded, ModelFailed, OutputInvalid
 from ..hosting.frames import DTYPES, Column
 from ..signature import Rows
-from ..signature.decode import Pending
+from ..signature.pending import Pending
 from ..signature.unpack import values as unpacked
 from .engine import Engine
 from .media import decode_media
-from .request import Answer
+from .request import Answer, settle
 from .table import Model
 
 GRACE_S = 0.5  # a thread waits this much longer than its deadline before it stops trusting the loop
@@ -33,7 +33,7 @@ async def ask(engine: Engine, model: Model, rows: Rows | Pending, deadline: floa
     if model.call is not None:
         return await _call_beside(engine, model, rows, deadline)
     future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    request = engine.submit(engine.lane_of(model), rows, deadline, lambda outcome: future.done() or future.set_result(outcome))
+    request = engine.submit(engine.lane_of(model), rows, deadline, settle(future))
     request.watch = watch
     try:
         outcome = await future

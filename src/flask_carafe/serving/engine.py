@@ -18,7 +18,7 @@ import msgspec
 
 from ..errors import CarafeError, NotReady
 from ..signature import Rows
-from ..signature.decode import columns as frame_columns
+from ..signature.layout import columns as frame_columns
 from .connection import Connection
 from .lane import Lane
 from .link import Link
@@ -43,18 +43,19 @@ class Limits(msgspec.Struct, frozen=True):
 class Engine:
     """Takes checked rows to the host of their model and back.
 
-    :param link: makes the connection to the steward, given this engine; None for tests that set tables by hand.
+    :param link: the line to the steward; None where tables are set by hand.
     """
 
-    def __init__(self, limits: Limits, link: Callable[[Engine], Link] | None = None) -> None:
+    def __init__(self, limits: Limits, link: Link | None = None) -> None:
         self.limits = limits
         self.table = RoutingTable(TableData(), limits.max_rows)
         self.lanes: dict[str, Lane] = {}
         self.connections: dict[tuple[str, str], Connection] = {}
         self.local: dict[str, Model] = {}
         self.on_table: list[Callable[[RoutingTable], None]] = []
+        self.on_tick: list[Callable[[float], None]] = []
         self.on_lane: Callable[[Lane], None] | None = None
-        self.link = link(self) if link else None
+        self.link = link
         self.loop: asyncio.AbstractEventLoop | None = None
         self.tasks: set[asyncio.Task[None]] = set()
         self.inbox: deque[tuple[Model, Rows, float, Callable[[Any], None]]] = deque()
@@ -82,7 +83,8 @@ class Engine:
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a coroutine beside the requests; it is kept until it ends."""
-        task = asyncio.get_running_loop().create_task(work)
+        assert self.loop is not None
+        task = self.loop.create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
         return task
@@ -91,6 +93,8 @@ class Engine:
         while True:
             await asyncio.sleep(TICK_S)
             now = monotonic()
+            for tick in self.on_tick:
+                tick(now)
             for lane in list(self.lanes.values()):
                 for channel in lane.tick(now):
                     self._hung(lane, channel.host_id)
@@ -128,11 +132,12 @@ class Engine:
         entry = model.entry
         assert entry.signature is not None
         lane = Lane(
-            entry.name, frame_columns(entry.signature), entry.signature.outputs, entry.max_batch_rows, entry.timeout_ms / 1000,
+            entry.name, model.version_text, frame_columns(entry.signature), entry.signature.outputs, entry.max_batch_rows, entry.timeout_ms / 1000,
             self.limits.queue_rows, self.limits.queue_bytes,
         )  # fmt: skip
         if self.on_lane:
-            self.on_lane(lane)
+            self.on_tick: list[Callable[[float], None]] = []
+        self.on_lane(lane)
         return lane
 
     def media_lane(self, key: str, lane: Callable[[], Lane]) -> Lane:

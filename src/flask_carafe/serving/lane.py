@@ -36,10 +36,10 @@ class Lane:
     """
 
     def __init__(  # noqa: PLR0917
-        self, name: str, columns: Sequence[tuple[str, int]], outputs: Sequence[Output], most_rows: int, hang_limit_s: float,
+        self, name: str, version: str, columns: Sequence[tuple[str, int]], outputs: Sequence[Output], most_rows: int, hang_limit_s: float,
         queue_rows: int = 4096, queue_bytes: int = 64 << 20,
     ) -> None:  # fmt: skip
-        self.name, self.outputs, self.most_rows, self.hang_limit_s = name, outputs, most_rows, hang_limit_s
+        self.name, self.version, self.outputs, self.most_rows, self.hang_limit_s = name, version, outputs, most_rows, hang_limit_s
         self.dtypes = [DTYPES[dtype] for dtype, _ in columns]
         self.widths = [width for _, width in columns]
         self.queue_rows, self.queue_bytes = queue_rows, queue_bytes

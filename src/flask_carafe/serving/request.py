@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from struct import unpack
 from time import monotonic
@@ -86,9 +87,7 @@ def cut(rows: Rows, most: int, widths: Sequence[int]) -> Sequence[Rows]:
     if rows.n <= most:
         return (rows,)
     columns = [_cut_chunk(chunk, rows.n, most, width) for chunk, width in zip(rows.chunks, widths, strict=True)]
-    return [
-        Rows(min(most, rows.n - i * most), tuple([column[i] for column in columns]), rows.scalar) for i in range((rows.n + most - 1) // most)
-    ]
+    return [Rows(min(most, rows.n - i * most), tuple([column[i] for column in columns]), rows.scalar) for i in range((rows.n + most - 1) // most)]
 
 
 def _cut_chunk(chunk: Chunk, n: int, most: int, width: int) -> list[Chunk]:
@@ -105,3 +104,13 @@ def _cut_chunk(chunk: Chunk, n: int, most: int, width: int) -> list[Chunk]:
         pieces.append(Chunk(chunk.data[at : at + size], lengths, mask))
         at += size
     return pieces
+
+
+def settle(future: asyncio.Future[Any]) -> Callable[[Any], None]:
+    """A ``done`` that gives the outcome to ``future``, unless its waiter has left."""
+
+    def done(outcome: Any) -> None:
+        if not future.done():
+            future.set_result(outcome)
+
+    return done

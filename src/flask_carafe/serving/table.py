@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
-from ..errors import ModelNotFound, VersionNotFound
+from ..errors import ModelNotFound, NotFound, NotReady, VersionNotFound
 from ..signature import Signature
 from ..signature.answer import Encoder
 from ..signature.decode import Decoder
@@ -86,6 +87,25 @@ class Model:
         self.call: Call | None = None
         self.version_text = str(entry.version)
 
+    @property
+    def is_answering(self) -> bool:
+        """Predictions can be had of it now: it is a function here, or a host is connected."""
+        return self.call is not None or (self.lane is not None and bool(self.lane.channels))
+
+    def usable_decoder(self) -> Decoder:
+        """The decoder.
+
+        :raises NotReady: there is none yet, since no version of it has been tried.
+        """
+        if self.decoder is None:
+            raise NotReady(self.entry.name, self.entry.reason or "it is still loading")
+        return self.decoder
+
+    def usable_encoder(self) -> Encoder:
+        """The encoder; there is one wherever there is a decoder."""
+        assert self.encoder is not None
+        return self.encoder
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self.entry, name)
 
@@ -99,7 +119,30 @@ class RoutingTable:
         self.models: dict[str, Model] = {entry.name: Model(entry, max_rows, old.get(entry.name)) for entry in data.models}
         self.models.update(local or {})
         self.default = data.default_model or (next(iter(self.models)) if len(self.models) == 1 else None)
-        self.routes: dict[str, Model] = {route: model for model in self.models.values() for route in model.entry.routes}
+        self.paths = self._paths()
+
+    def with_model(self, model: Model) -> RoutingTable:
+        """The same table with ``model`` in it."""
+        table = copy.copy(self)
+        table.models = self.models | {model.entry.name: model}
+        table.default = self.default or (model.entry.name if len(table.models) == 1 else None)
+        table.paths = table._paths()
+        return table
+
+    def _paths(self) -> dict[str, Model]:
+        """Every path of the native protocol that leads to a prediction, without the application's prefix."""
+        paths = {}
+        for name, model in self.models.items():
+            paths[f"/models/{name}/predict"] = paths[f"/models/{name}/versions/{model.version_text}/predict"] = model
+            paths.update(dict.fromkeys(model.entry.routes, model))
+        if self.default in self.models:
+            paths["/predict"] = self.models[self.default]
+        return paths
+
+    @classmethod
+    def of_local(cls, local: Mapping[str, Model], max_rows: int, default: str = "") -> RoutingTable:
+        """A table of nothing but functions of the application, before any steward was met."""
+        return cls(TableData(default_model=default or None), max_rows, None, local)
 
     @classmethod
     def read(cls, text: bytes, max_rows: int = 10_000, before: RoutingTable | None = None, local: Mapping[str, Model] | None = None) -> RoutingTable:
@@ -117,4 +160,14 @@ class RoutingTable:
             raise ModelNotFound(name if name is not None else "default")
         if version is not None and str(version) != model.version_text:
             raise VersionNotFound(model.name, version)
+        return model
+
+    def declared(self, path: str) -> Model:
+        """The model that declares ``path`` for itself.
+
+        :raises NotFound: it did once, and does no more.
+        """
+        model = self.paths.get(path)
+        if model is None:
+            raise NotFound(f"model at {path}")
         return model

@@ -1,0 +1,167 @@
+"""The door ``loop``: predictions on the server's event loop (RSGI); everything else goes to Flask in a thread.
+
+A waiting request costs no thread, so neither slow bodies nor slow models can use the server up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from time import monotonic
+from typing import Any
+
+from flask import Flask
+
+from ..config import show_size
+from ..errors import BadRequest, CarafeError, Overloaded, TooLarge
+from ..operations.failures import checked
+from ..serving.asking import ask
+from ..serving.ids import request_id
+from ..serving.table import Model
+from ..state import CarafeState
+from .bridge import Bridge
+from .cors import allow_origin
+from .native import Reply, read_rows, timeout_s, unexpected, write_answer, write_error
+
+log = logging.getLogger(__name__)
+LIVE: Reply = (200, [("content-type", "application/json"), ("cache-control", "no-store")], b'{"status":"alive"}')
+
+
+class LoopDoor:
+    """An RSGI application in front of a Flask one.
+
+    :param prefix: the path under which Carafe's routes hang.
+    """
+
+    def __init__(self, app: Flask, state: CarafeState, prefix: str = "") -> None:
+        self.state, self.prefix = state, prefix
+        self.bridge = Bridge(app, state.settings.threads)
+        self.reading_bytes = 0
+        self.readers: dict[asyncio.Task[Any], float] = {}
+        self.parent = os.getppid()
+
+    # ---- life, called by the server
+
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.state.start(loop)
+        self.state.engine.on_tick.append(self._tick)
+
+    def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.run_until_complete(self.state.engine.stop())
+        self.bridge.stop()
+        self.state.stop()
+
+    def _tick(self, now: float) -> None:
+        """End bodies that take too long, and this worker when its server has gone."""
+        for task in [task for task, deadline in self.readers.items() if deadline < now]:
+            task.cancel()
+        if os.getppid() != self.parent:
+            log.warning("The server's main process has gone; this worker goes too.")
+            os._exit(1)
+
+    # ---- requests
+
+    async def __rsgi__(self, scope: Any, protocol: Any) -> None:
+        path = scope.path
+        if scope.method == "POST":
+            if self.prefix:
+                path = path[len(self.prefix) :] if path.startswith(self.prefix + "/") else ""
+            model = self.state.engine.table.paths.get(path)
+            if model is not None and self._trusts(scope):
+                status, headers, body = await self._predict(model, scope.headers, protocol)
+                protocol.response_bytes(status, headers, body)
+                return
+        elif path == "/livez":
+            protocol.response_bytes(*LIVE)
+            return
+        await self._to_flask(scope, protocol)
+
+    def _trusts(self, scope: Any) -> bool:
+        """Whether the Host is one that this server goes by; Flask words the refusal if not."""
+        trusted = self.state.settings.trusted_hosts
+        return not trusted or (scope.headers.get("host") or "").partition(":")[0] in trusted
+
+    async def _predict(self, model: Model, headers: Any, protocol: Any) -> Reply:
+        began = monotonic()
+        state, get = self.state, headers.get
+        prediction_id = state.ids.next()
+        told = request_id(get("x-request-id"), prediction_id)
+        watcher: list[asyncio.Task[None]] = []
+        try:
+            patience = timeout_s(get("x-request-timeout-ms"), state.settings.predict_timeout_s)
+            rows = read_rows(model, get("content-type"), await self._read(get("content-length"), protocol))
+            answer = await ask(state.engine, model, rows, monotonic() + patience, self._watch(protocol, watcher))
+            if answer.errors:
+                checked(model, answer)
+            reply = write_answer(model, answer, rows.scalar, prediction_id, told, get("accept"))
+        except CarafeError as error:
+            state.failed(model, "loop", error, began)
+            reply = write_error(error, told)
+        except asyncio.CancelledError:  # the client has left
+            return 499, [], b""
+        except Exception:  # the last resort: a fault of ours, answered as one
+            reply = unexpected(told)
+        else:
+            state.answered(model, "loop", answer.n, monotonic() - began, prediction_id)
+        for task in watcher:
+            task.cancel()
+        if state.settings.cors_origins:
+            allow_origin(state.settings.cors_origins, get("origin"), reply[1])
+        return reply
+
+    def _watch(self, protocol: Any, watcher: list[asyncio.Task[None]]) -> Any:
+        """What to do when an answer takes long: see whether the client is still there, and cancel its wait if not."""
+        waiting = asyncio.current_task()
+
+        async def gone() -> None:
+            await protocol.client_disconnect()
+            if waiting is not None:
+                waiting.cancel()
+
+        return lambda: watcher.append(self.state.engine.spawn(gone()))
+
+    async def _read(self, length: str | None, protocol: Any) -> bytes:
+        """The body, under the limits: size, time, and bytes being read by all requests of this worker together."""
+        settings = self.state.settings
+        most = settings.max_body_bytes
+        size = int(length) if length and length.isdigit() else 0
+        if size > most:
+            raise TooLarge("The body", show_size(most))
+        if self.reading_bytes + size > settings.reading_bytes:
+            raise Overloaded("of this server", 1)
+        task = asyncio.current_task()
+        assert task is not None
+        self.readers[task] = monotonic() + settings.body_timeout_s
+        self.reading_bytes += size
+        try:
+            if length is not None:
+                body: bytes = await protocol()
+                return body
+            return await self._read_chunks(protocol, most)
+        except asyncio.CancelledError:
+            if task.uncancel() or self.readers[task] > monotonic():
+                raise
+            raise BadRequest(f"The body did not arrive within {settings.body_timeout_s:g} s.") from None
+        finally:
+            self.reading_bytes -= size
+            del self.readers[task]
+
+    async def _read_chunks(self, protocol: Any, most: int) -> bytes:
+        parts, size = [], 0
+        async for part in protocol:
+            size += len(part)
+            if size > most:
+                raise TooLarge("The body", show_size(most))
+            parts.append(part)
+        return b"".join(parts)
+
+    async def _to_flask(self, scope: Any, protocol: Any) -> None:
+        try:
+            length = scope.headers.get("content-length")
+            has_body = length not in (None, "0") or scope.headers.get("transfer-encoding") is not None
+            body = await self._read(length, protocol) if has_body else b""
+        except CarafeError as error:
+            protocol.response_bytes(*write_error(error, self.state.ids.next()))
+            return
+        await self.bridge.respond(scope, body, protocol)

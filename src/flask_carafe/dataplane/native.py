@@ -1,0 +1,182 @@
+"""The native protocol, as plain functions: bytes to checked rows, an answer or an error to bytes. No server is known here."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from ..errors import BadRequest, CarafeError, ModelFailed, OutputInvalid, Overloaded, WrongMediaType
+from ..operations.predict import answer_body
+from ..serving.request import Answer
+from ..serving.table import Model
+from ..signature import Rows
+from ..signature.decode import Decoder
+from ..signature.pending import Pending
+from .forms import read_form
+
+log = logging.getLogger(__name__)
+encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
+JSON, CSV, NDJSON = "application/json", "text/csv", "application/x-ndjson"
+CHARSETS = ("utf-8", "utf8", "us-ascii", "iso-8859-1", "latin-1", "utf-16", "windows-1252")
+Headers = list[tuple[str, str]]
+Reply = tuple[int, Headers, bytes]
+Reader = Callable[[Decoder, bytes, str, str], Rows | Pending]  # decoder, body, the whole Content-Type, its charset
+
+
+# ---- in
+
+
+def read_rows(model: Model, content_type: str | None, body: bytes) -> Rows | Pending:
+    """The rows in ``body``, checked against the model's signature and packed.
+
+    :param content_type: the header as sent; None or empty is read as JSON.
+    :raises BadRequest: the bytes cannot be parsed.
+    :raises InvalidInput: a value is wrong, missing or unknown; every one is listed, up to 20.
+    :raises WrongMediaType: nothing that is read here.
+    """
+    decoder = model.usable_decoder()
+    if not content_type or content_type == JSON:
+        return decoder.json(body)
+    kind, _, parameters = content_type.partition(";")
+    kind = kind.strip().lower()
+    reader = READERS.get(kind)
+    if reader is None:
+        raise WrongMediaType(kind[:100])
+    return reader(decoder, body, content_type, _charset(parameters, content_type))
+
+
+def _charset(parameters: str, content_type: str) -> str:
+    for parameter in parameters.split(";"):
+        key, _, value = parameter.partition("=")
+        if key.strip().lower() == "charset":
+            charset = value.strip().strip('"').lower()
+            if charset not in CHARSETS:
+                raise WrongMediaType(content_type[:100])
+            return charset
+    return "utf-8"
+
+
+def _read_json(decoder: Decoder, body: bytes, content_type: str, charset: str) -> Rows | Pending:
+    if charset not in CHARSETS[:3]:
+        raise WrongMediaType(content_type[:100])
+    return decoder.json(body)
+
+
+def _read_csv(decoder: Decoder, body: bytes, content_type: str, charset: str) -> Rows | Pending:
+    return decoder.csv(body, charset)
+
+
+def _read_ndjson(decoder: Decoder, body: bytes, content_type: str, charset: str) -> Rows | Pending:
+    return decoder.ndjson(body)
+
+
+def _read_form(decoder: Decoder, body: bytes, content_type: str, charset: str) -> Rows | Pending:
+    return decoder.form(*read_form(body, content_type))
+
+
+READERS: dict[str, Reader] = {
+    JSON: _read_json,
+    CSV: _read_csv,
+    "application/csv": _read_csv,
+    NDJSON: _read_ndjson,
+    "application/jsonl": _read_ndjson,
+    "multipart/form-data": _read_form,
+    "application/x-www-form-urlencoded": _read_form,
+}
+
+
+def timeout_s(header: str | None, default_s: float) -> float:
+    """The request's own deadline in seconds, from ``X-Request-Timeout-Ms``; never above an hour.
+
+    :raises BadRequest: not a positive whole number.
+    """
+    if not header:
+        return default_s
+    if not header.isascii() or not header.isdigit() or not 0 < int(header[:12]) <= 3_600_000:
+        raise BadRequest(f"X-Request-Timeout-Ms must be a whole number from 1 to 3,600,000, got {header[:40]!r}.")
+    return int(header) / 1000
+
+
+# ---- out
+
+
+def write_answer(  # noqa: PLR0917 - on the request path, where keywords cost
+    model: Model, answer: Answer, scalar: bool, prediction_id: str, request_id: str, accept: str | None = None
+) -> Reply:
+    """A 200 in the format that ``accept`` asks for: JSON unless it is CSV or NDJSON.
+
+    :param scalar: one row was sent as an object, so that the prediction is a value and not a list.
+    :raises OutputInvalid: the model's own function gave something that is no JSON.
+    """
+    headers: Headers = [
+        ("content-type", JSON),
+        ("x-prediction-id", prediction_id),
+        ("x-model-version", model.version_text),
+        ("x-request-id", request_id),
+    ]
+    if model.entry.unverified:
+        headers.append(("x-carafe-unverified", ascii(model.entry.unverified)[1:-1][:500]))
+    if accept and accept not in ("*/*", JSON):
+        table = _as_table(model, answer, accept, headers)
+        if table is not None:
+            return 200, headers, table
+    try:
+        return 200, headers, encode(answer_body(model, answer, scalar, prediction_id))
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise OutputInvalid(model.entry.name, "it is not made of texts, numbers, lists and objects") from exc
+
+
+def _as_table(model: Model, answer: Answer, accept: str, headers: Headers) -> bytes | None:
+    wanted = [kind.partition(";")[0].strip().lower() for kind in accept.split(",")]
+    kind = next((kind for kind in wanted if kind in (JSON, "*/*", "application/*", CSV, NDJSON)), None)
+    if kind not in (CSV, NDJSON):
+        return None
+    records = model.usable_encoder().records(answer.columns, answer.start, answer.n)
+    headers[0] = ("content-type", f"{kind}; charset=utf-8" if kind == CSV else NDJSON)
+    return csv_bytes(records) if kind == CSV else b"".join([encode(record) + b"\n" for record in records])
+
+
+def csv_bytes(records: list[dict[str, Any]]) -> bytes:
+    """``records`` as CSV with a header row; text that a spreadsheet would run as a formula is made harmless."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow([harmless(name) for name in records[0]] if records else [])
+    writer.writerows([[harmless(value) for value in record.values()] for record in records])
+    return out.getvalue().encode()
+
+
+def harmless(value: Any) -> Any:
+    """A cell that no spreadsheet runs; lists and objects as JSON."""
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return "'" + value
+    return encode(value).decode() if isinstance(value, (list, dict)) else value
+
+
+def write_error(error: CarafeError, request_id: str) -> Reply:
+    """``error`` in the shape that every face sends; what the model itself said stays in the log, under ``request_id``."""
+    headers: Headers = [("content-type", JSON), ("x-request-id", request_id)]
+    if isinstance(error, Overloaded):
+        headers.append(("retry-after", str(error.retry_after_s)))
+    elif error.status == 503:
+        headers.append(("retry-after", "1"))
+    if error.status >= 500:
+        log_failure(error, request_id)
+    return error.status, headers, encode(error.as_json(request_id))
+
+
+def log_failure(error: CarafeError, request_id: str) -> None:
+    """The story behind a 5xx, for the log alone."""
+    said = error.args[2] if isinstance(error, ModelFailed) and len(error.args) > 2 else ""
+    log.error("%s%s", error, f"\n{said}" if said else "", exc_info=error.__cause__, extra={"request_id": request_id, "code": error.code})
+
+
+def unexpected(request_id: str) -> Reply:
+    """Our own fault; call it while the exception is being handled: it goes to the log."""
+    log.exception("An unexpected error.", extra={"request_id": request_id})
+    body = {"error": "Something went wrong here, and not in your request.", "code": "internal_error", "request_id": request_id}
+    return 500, [("content-type", JSON), ("x-request-id", request_id)], encode(body)

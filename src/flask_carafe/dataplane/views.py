@@ -1,0 +1,75 @@
+"""The door ``flask``: ordinary views, so that an app's ``before_request``, login and error reporting keep guarding predictions."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+
+from flask import Blueprint, Flask, Response, request
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+
+from ..access import Permission, requires
+from ..config import show_size
+from ..errors import BadRequest, TooLarge
+from ..globals import current_carafe
+from ..serving.table import Model
+from ..state import CarafeState
+from .blocking import serve
+
+blueprint = Blueprint("carafe_predict", __name__)
+ADDING = threading.Lock()
+
+
+@blueprint.post("/predict", endpoint="default")
+@blueprint.post("/models/<name>/predict")
+@blueprint.post("/models/<name>/versions/<version>/predict", endpoint="version")
+@requires(Permission.PREDICT)
+def predict(name: str | None = None, version: str | None = None) -> Response:
+    """Answer one request in the native protocol."""
+    return _respond(current_carafe, lambda: current_carafe.table.resolve(name, version))
+
+
+def route_view(path: str) -> Callable[[], Response]:
+    """The view of a path that some model declares for itself."""
+
+    @requires(Permission.PREDICT)
+    def declared() -> Response:
+        return _respond(current_carafe, lambda: current_carafe.table.declared(path))
+
+    return declared
+
+
+def _respond(state: CarafeState, find: Callable[[], Model]) -> Response:
+    status, headers, body = serve(state, find, request.headers.get, lambda: read_body(state), "flask")
+    return Response(body, status, headers)
+
+
+def read_body(state: CarafeState) -> bytes:
+    """The body of the request at hand, at most ``max_body_bytes`` of it.
+
+    :raises TooLarge: it is larger, or says so.
+    :raises BadRequest: it ended before its Content-Length.
+    """
+    limit = state.settings.max_body_bytes
+    if request.max_content_length is None or request.max_content_length > limit:
+        request.max_content_length = limit
+    try:
+        return request.get_data(cache=False)
+    except RequestEntityTooLarge as exc:
+        raise TooLarge("The body", show_size(limit)) from exc
+    except ClientDisconnected as exc:
+        raise BadRequest("The body ended before its Content-Length.") from exc
+
+
+def add_routes(app: Flask, routes: Mapping[str, Iterable[str]], prefix: str) -> None:
+    """Hang the paths that models declare for themselves on ``app``, at any time; one that is there stays as it is.
+
+    :param routes: model name -> its paths, without the prefix.
+    """
+    with ADDING:
+        for paths in routes.values():
+            for path in paths:
+                endpoint = f"{blueprint.name}.route {path}"
+                if endpoint not in app.view_functions:
+                    app.view_functions[endpoint] = route_view(path)
+                    app.url_map.add(app.url_rule_class(prefix + path, endpoint=endpoint, methods={"POST", "OPTIONS"}))

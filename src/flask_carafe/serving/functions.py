@@ -1,0 +1,152 @@
+"""Python functions and classes of the application as models: type hints are the signature; they run in the web worker."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Union, get_args, get_origin
+
+import msgspec
+
+from ..errors import ConfigError
+from ..signature import Field, Output, Signature
+from .table import Entry, Model
+
+KINDS: dict[Any, dict[str, Any]] = {
+    str: {"kind": "text", "dtype": "text"},
+    int: {"kind": "integer", "dtype": "int64"},
+    float: {"kind": "number", "dtype": "float64"},
+    bool: {"kind": "boolean", "dtype": "bool"},
+    dt.datetime: {"kind": "datetime", "dtype": "int64", "options": {"unit": "us"}},
+}
+OUTPUTS = {str: ("text", "text"), int: ("integer", "int64"), float: ("number", "float64"), bool: ("boolean", "bool")}
+
+
+class Function(msgspec.Struct, frozen=True, kw_only=True):
+    """One declared function: what is called with a list of rows, and what it takes."""
+
+    name: str
+    call: Callable[[list[dict[str, Any]]], list[Any]]
+    signature: Signature
+    description: str = ""
+    routes: tuple[str, ...] = ()
+
+
+def declare(name: str, target: Any, *, fields: Mapping[str, Any] | None = None, description: str = "", routes: tuple[str, ...] = ()) -> Function:
+    """A :class:`Function` for ``target``: a function of one row's values, or a class with ``predict(rows)``.
+
+    :param fields: name -> kind, or -> what :class:`~flask_carafe.signature.Field` has; wins over the type hints.
+    :raises ConfigError: a parameter whose hint is no kind of field.
+    """
+    if inspect.isclass(target):
+        call, found = _class_call(target), _given_fields(name, fields)
+    else:
+        call, found = _function_call(target), _given_fields(name, fields) if fields else _hinted_fields(name, target)
+    signature = Signature(fields=found, outputs=(_output(target),), named=True)
+    text = description or (inspect.getdoc(target) or "").partition("\n")[0]
+    return Function(name=name, call=call, signature=signature, description=text, routes=routes)
+
+
+def function_model(function: Function, max_rows: int) -> Model:
+    """``function`` as an entry of a routing table."""
+    entry = Entry(
+        name=function.name, state="ready", description=function.description, runtime="Python function", signature=function.signature,
+        routes=function.routes, digest="local",
+    )  # fmt: skip
+    model = Model(entry, max_rows)
+    model.call = function.call
+    return model
+
+
+def _function_call(function: Callable[..., Any]) -> Callable[[list[dict[str, Any]]], list[Any]]:
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.default is not inspect.Parameter.empty
+    }
+
+    def call(rows: list[dict[str, Any]]) -> list[Any]:
+        return [function(**{key: value for key, value in row.items() if value is not None or key not in defaults}) for row in rows]
+
+    return call
+
+
+def _class_call(kind: type) -> Callable[[list[dict[str, Any]]], list[Any]]:
+    made: list[Any] = []
+
+    def call(rows: list[dict[str, Any]]) -> list[Any]:
+        if not made:
+            one = kind()
+            load = getattr(one, "load", None)
+            if load:
+                load()
+            made.append(one)
+        return list(made[0].predict(rows))
+
+    return call
+
+
+def _given_fields(name: str, fields: Mapping[str, Any] | None) -> tuple[Field, ...]:
+    if not fields:
+        raise ConfigError(f"Model {name!r} has no type hints to read its fields from.", 'Say fields={"text": "text"} when declaring it.')
+    found = []
+    for field, facts in fields.items():
+        given = {"kind": facts} if isinstance(facts, str) else dict(facts)
+        base = next((known for known in KINDS.values() if known["kind"] == given.get("kind")), {"dtype": "text"})
+        try:
+            found.append(msgspec.convert({"name": field, **base, **given}, Field))
+        except msgspec.ValidationError as exc:
+            raise ConfigError(f"Model {name!r}, field {field!r}: {exc}.") from exc
+    return tuple(found)
+
+
+def _hinted_fields(name: str, function: Callable[..., Any]) -> tuple[Field, ...]:
+    hints = typing.get_type_hints(function)
+    fields = []
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            raise ConfigError(f"Model {name!r}: the parameter {parameter.name!r} is not one named value.", "Name each input, with a type hint.")
+        fields.append(_field(name, parameter, hints.get(parameter.name)))
+    if not fields:
+        raise ConfigError(f"Model {name!r} takes nothing.", "Give the function at least one parameter, with a type hint.")
+    return tuple(fields)
+
+
+def _field(model: str, parameter: inspect.Parameter, hint: Any) -> Field:
+    optional = parameter.default is not parameter.empty
+    if get_origin(hint) in (Union, types.UnionType) and type(None) in get_args(hint):
+        optional = True
+        rest = [part for part in get_args(hint) if part is not type(None)]
+        hint = rest[0] if len(rest) == 1 else hint
+    facts = _facts(hint)
+    if facts is None:
+        raise ConfigError(
+            f"Model {model!r}: the parameter {parameter.name!r} has the type hint {hint!r}, which is no kind of field.",
+            "Use str, int, float, bool, datetime, Literal[...], an Enum, or list[float] - or say fields={...}.",
+        )
+    example = parameter.default if isinstance(parameter.default, str | int | float | bool) else None
+    return Field(name=parameter.name, nullable=optional, example=example, **facts)
+
+
+def _facts(hint: Any) -> dict[str, Any] | None:
+    if hint in KINDS:
+        return KINDS[hint]
+    choices = get_args(hint) if get_origin(hint) is Literal else ()
+    if inspect.isclass(hint) and issubclass(hint, enum.Enum):
+        choices = tuple(member.value for member in hint)
+    if not choices:
+        return None
+    kinds = {type(choice) for choice in choices}
+    dtype = {str: "text", int: "int64", float: "float64", bool: "bool"}.get(kinds.pop(), "json") if len(kinds) == 1 else "json"
+    return {"kind": "category", "choices": choices, "dtype": dtype}
+
+
+def _output(target: Any) -> Output:
+    """Always JSON inside; the hint says what people are told."""
+    hint = typing.get_type_hints(target).get("return") if inspect.isfunction(target) else None
+    kind, _ = OUTPUTS.get(hint, ("json", "json"))
+    return Output(name="prediction", kind=kind, dtype="json")

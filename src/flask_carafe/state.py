@@ -1,0 +1,204 @@
+"""All that one application holds, composed once. Wired by ``init_app``, started at the first need, never before a fork."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import msgspec
+
+from .artifacts.spec import ModelSpec
+from .config import Settings
+from .errors import CarafeError
+from .hosting.ensure import ensure_steward
+from .hosting.rundir import run_dir
+from .monitor import Recorder
+from .monitor.scrape import exposition
+from .serving.background import LoopThread
+from .serving.engine import Engine, Limits
+from .serving.functions import Function, function_model
+from .serving.ids import PredictionIds
+from .serving.lane import Lane
+from .serving.link import Link
+from .serving.table import Model, RoutingTable
+from .signals import model_loaded, prediction_made
+
+log = logging.getLogger(__name__)
+FIRST_TABLE_S = 60.0  # how long the first request of a process may wait for models that are still loading
+
+
+class CarafeState:
+    """What one Flask app (or one test) has of Carafe; two apps share nothing.
+
+    :param settings: frozen.
+    :param sender: what signals name as their sender.
+    :param hosted: whether models run in hosts; False (under a test run, a shell, a task queue) starts no process.
+    """
+
+    def __init__(self, settings: Settings, sender: Any = None, hosted: bool = True) -> None:
+        self.settings, self.sender, self.hosted = settings, sender, hosted
+        self.specs: list[ModelSpec] = []
+        self.functions: dict[str, Function] = {}
+        self.ids = PredictionIds()
+        self.lock = threading.Lock()
+        self.on_routes: list[Callable[[dict[str, tuple[str, ...]]], None]] = []
+        self._forget()
+        _states.add(self)
+
+    def _forget(self) -> None:
+        """As new: what a thread, a socket or a file of another process made is of no use in this one."""
+        self.lock = threading.Lock()
+        self.is_started = False
+        self.background: LoopThread | None = None
+        self.ready = threading.Event()
+        self._loaded: set[str] = set()
+        self.recorder = Recorder(None)
+        limits = Limits(self.settings.max_rows, self.settings.queue_rows, self.settings.queue_bytes, self.settings.threads)
+        self.engine = Engine(limits)
+        self.engine.local = {name: function_model(function, self.settings.max_rows) for name, function in self.functions.items()}
+        self.engine.table = RoutingTable.of_local(self.engine.local, self.settings.max_rows, self.settings.default_model)
+
+    # ---- life
+
+    @property
+    def run_dir(self) -> Path:
+        """Where this home's sockets are on this machine."""
+        return run_dir(self.settings.home)
+
+    def start(self, loop: Any = None) -> None:
+        """Begin: on ``loop`` if the server has one, else on one in a thread. A second call does nothing."""
+        with self.lock:
+            if self.is_started:
+                return
+            self.is_started = True
+            self.engine.on_table.append(self._told)
+            self.engine.on_lane = self._new_lane
+            if self.hosted:
+                self.recorder = Recorder(self.run_dir)
+                self.engine.link = Link(self.engine, self.run_dir, self._ensure_steward, self._declared)
+            if loop is not None:
+                self.engine.start(loop)
+            elif self.hosted:
+                self.background = LoopThread(self.engine)
+                self.background.start()
+
+    def stop(self) -> None:
+        """End what :meth:`start` began in a thread; the steward and the hosts are not this process's to end."""
+        with self.lock:
+            background, self.background, self.is_started = self.background, None, False
+        if background:
+            background.stop()
+        self.recorder.close()
+
+    def _ensure_steward(self) -> None:
+        ensure_steward(self.settings.home)
+
+    def _declared(self) -> list[dict[str, Any]]:
+        return [msgspec.to_builtins(spec) for spec in self.specs]
+
+    def _new_lane(self, lane: Lane) -> None:
+        lane.on_frame = lambda pieces, header, body, seconds: self.recorder.frame(lane.name, header.rows, seconds)
+
+    def _told(self, table: RoutingTable) -> None:
+        for model in table.models.values():
+            if model.entry.state == "ready" and model.key not in self._loaded:
+                self._loaded.add(model.key)
+                self._send(model_loaded, model=model.name, version=model.entry.version, signature=model.signature, runtime=model.entry.runtime)
+        if all(model.entry.state != "loading" for model in table.models.values()) and self._has_all(table):
+            self.ready.set()
+        self._routed({model.entry.name: model.entry.routes for model in table.models.values()})
+
+    def _routed(self, routes: dict[str, tuple[str, ...]]) -> None:
+        for told in self.on_routes:
+            told(routes)
+
+    def _has_all(self, table: RoutingTable) -> bool:
+        return all(spec.name in table.models for spec in self.specs)
+
+    # ---- what faces use
+
+    @property
+    def table(self) -> RoutingTable:
+        """The routing table as it is now; a request takes it once."""
+        return self.engine.table
+
+    def at_first_need(self) -> None:
+        """Start if need be, and let the first requests of a process wait while declared models are still loading."""
+        if not self.is_started:
+            self.start()
+        if self.hosted and self.specs and not self.ready.is_set():
+            self.ready.wait(min(FIRST_TABLE_S, self.settings.predict_timeout_s + 30))
+
+    def declare(self, spec: ModelSpec) -> None:
+        """Have the steward serve ``spec``; said now if this process already runs, else when it starts."""
+        self.specs = [known for known in self.specs if known.name != spec.name] + [spec]
+        self._routed({spec.name: spec.routes})
+        engine = self.engine
+        if self.is_started and engine.link and engine.loop:
+            self.ready.clear()
+            engine.loop.call_soon_threadsafe(engine.link.tell, {"op": "declare", "specs": self._declared(), "source": "app"})
+
+    def declare_function(self, function: Function) -> None:
+        """Serve a Python function in this process."""
+        self.functions[function.name] = function
+        model = self.engine.local[function.name] = function_model(function, self.settings.max_rows)
+        self.engine.table = self.engine.table.with_model(model)
+        self._routed({function.name: function.routes})
+
+    def health(self) -> tuple[int, dict[str, Any]]:
+        """Status code and facts of ``/readyz``: ``ready``, ``degraded`` (still answering), ``draining`` or ``not ready``."""
+        models = self.table.models.values()
+        facts: dict[str, Any] = {"models": {model.entry.name: model.entry.state for model in models}}
+        if self.is_draining():
+            return 503, {"status": "draining", **facts}
+        missing = [model.entry.name for model in models if model.entry.required and not model.is_answering]
+        if missing or not any(model.is_answering for model in models):
+            return 503, {"status": "not ready", "missing": missing, **facts}
+        steward = not self.hosted or (self.engine.link is not None and self.engine.link.is_up)
+        whole = steward and all(model.is_answering for model in models)
+        return 200, {"status": "ready" if whole else "degraded", "steward": "up" if steward else "away", **facts}
+
+    def is_draining(self) -> bool:
+        """The server was told to stop and finishes what it has."""
+        return self.hosted and (self.run_dir / "draining").exists()
+
+    def metrics_page(self, accept: str) -> tuple[bytes, str]:
+        """The page ``/metrics`` of this application: body and Content-Type."""
+        return exposition(self.recorder, sum(model.is_answering for model in self.table.models.values()), accept)
+
+    def answered(self, model: Model, door: str, rows: int, seconds: float, prediction_id: str) -> None:
+        """Count an answer and tell who listens."""
+        self.recorder.request(model.entry.name, model.version_text, door, "ok", rows, seconds)
+        if prediction_made.receivers:
+            self._send(
+                prediction_made, model=model.entry.name, version=model.entry.version, rows=rows, seconds=seconds,
+                prediction_id=prediction_id, door=door,
+            )  # fmt: skip
+
+    def failed(self, model: Model | None, door: str, error: CarafeError, began: float) -> None:
+        """Count a refusal or a failure."""
+        name, version = (model.entry.name, model.version_text) if model else ("", "")
+        self.recorder.request(name, version, door, error.code, 0, monotonic() - began)
+
+    def _send(self, signal: Any, **facts: Any) -> None:
+        try:
+            signal.send(self.sender, **facts)
+        except Exception:  # the edge round signal receivers
+            log.exception("A receiver of %s failed.", signal.name)
+
+
+_states: weakref.WeakSet[CarafeState] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for state in list(_states):
+        state._forget()
+
+
+os.register_at_fork(after_in_child=_after_fork)
