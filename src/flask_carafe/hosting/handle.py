@@ -16,7 +16,7 @@ import msgspec
 
 from ..errors import HostFault, HostLost
 from ..signature import Rows, Signature
-from ..signature.decode import columns
+from ..signature.layout import columns
 from .frames import ANSWER, DTYPES, HEADER, REPLY, Column, RowError, pack_control, pack_predict, read_answer, read_header
 from .process import Process, peer_uid
 
@@ -117,7 +117,7 @@ class HostHandle:
     ``address`` is ``unix:/path``; ``closed`` is set when the control connection has ended, which means that the host has.
     """
 
-    def __init__(self, host_id: str, address: str, token: str, process: Process, stream: FrameStream, state: str) -> None:
+    def __init__(self, host_id: str, address: str, token: str, *, process: Process, stream: FrameStream, state: str) -> None:
         self.id, self.address, self.token = host_id, address, token
         self.process, self.state = process, state
         self._stream = stream
@@ -186,7 +186,7 @@ async def _greet(stream: FrameStream, address: str, token: str, role: str, timeo
     if not reply.get("ok") or reply.get("protocol") != PROTOCOL:
         raise HostFault(str(reply.get("error", "another protocol")))
     process = Process(int(reply["pid"]), int(reply["started"]))
-    return HostHandle(str(reply["id"]), address, token, process, stream, str(reply.get("state", "empty")))
+    return HostHandle(str(reply["id"]), address, token, process=process, stream=stream, state=str(reply.get("state", "empty")))
 
 
 def _message(body: bytes) -> str:

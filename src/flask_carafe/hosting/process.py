@@ -19,11 +19,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-ALLOWED_VARIABLES = frozenset(
-    "PATH HOME USER LOGNAME LANG LANGUAGE TZ TMPDIR TEMP TMP LD_LIBRARY_PATH DYLD_LIBRARY_PATH VIRTUAL_ENV PYTHONPATH PYTHONHASHSEED".split()
-)
+ALLOWED_VARIABLES = frozenset((
+    "PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP", "TMP", "VIRTUAL_ENV",
+    "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHASHSEED",
+))  # fmt: skip
 ALLOWED_PREFIXES = ("LC_", "CUDA_VISIBLE_", "NVIDIA_VISIBLE_")
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")}
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1")
 PR_SET_PDEATHSIG = 1
 
 
@@ -91,7 +92,7 @@ def start_time(pid: int) -> int | None:
 
 
 def _start_time_elsewhere(pid: int) -> int | None:
-    import psutil  # noqa: PLC0415  # only where there is no /proc
+    import psutil  # only where there is no /proc
 
     try:
         process = psutil.Process(pid)

@@ -28,10 +28,12 @@ from .zygote_client import SCRIPT, CannotFork, Zygote
 
 log = logging.getLogger(__name__)
 START_TIMEOUT_S = 30.0  # an interpreter from a cold disk; a fork takes milliseconds
+ADOPT_TIMEOUT_S = 12.0  # a host may be in the middle of a frame for as long as the hang limit
 TAIL_EVERY_S = 0.2
-LIBRARIES = frozenset(
-    "sklearn numpy scipy pandas joblib threadpoolctl skops cloudpickle onnxruntime xgboost lightgbm catboost PIL pypdf docx2txt".split()
-)
+LIBRARIES = frozenset((
+    "sklearn", "numpy", "scipy", "pandas", "joblib", "threadpoolctl", "skops", "cloudpickle", "onnxruntime",
+    "xgboost", "lightgbm", "catboost", "PIL", "pypdf", "docx2txt",
+))  # fmt: skip
 
 
 def importable(modules: Sequence[str]) -> list[str]:
@@ -179,9 +181,7 @@ class Supervisor:
 
     def _keep(self, handle: HostHandle) -> HostHandle:
         self.hosts[handle.id] = handle
-        self._records.add(
-            HostRecord(id=handle.id, pid=handle.pid, started=handle.process.started, address=handle.address, token=handle.token)
-        )
+        self._records.add(HostRecord(id=handle.id, pid=handle.pid, started=handle.process.started, address=handle.address, token=handle.token))
         task = asyncio.create_task(self._watch(handle), name=f"carafe-watch-{handle.id}")
         self._watching.add(task)
         task.add_done_callback(self._watching.discard)
@@ -218,7 +218,7 @@ class Supervisor:
     async def _adopt(self, record: HostRecord) -> HostHandle | None:
         if record.process.is_alive():
             try:
-                handle = await connect(record.address, record.token)
+                handle = await connect(record.address, record.token, timeout_s=ADOPT_TIMEOUT_S)
                 if handle.process == record.process:
                     self._tails[record.id] = LogTail(self._records.path(record.id, "log"), record.id, from_end=True)
                     return self._keep(handle)
