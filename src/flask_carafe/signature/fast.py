@@ -1,0 +1,321 @@
+"""The happy path of a JSON body: one typed decode, a few checks that cost less than a microsecond, packed.
+
+Everything here may answer None, "not sure", and then the complete reader decides. It is never sure when a key may
+stand twice (more colons than keys), when a number is beyond 2^53 (the decoder has rounded it already) or when
+anything at all is wrong; so no error is made here, and no bad row passes.
+"""
+
+from __future__ import annotations
+
+import struct
+import types
+from collections.abc import Callable, Sequence
+from itertools import chain
+from math import hypot
+from typing import Any
+
+import msgspec
+
+from ..errors import TooManyRows
+from . import layout
+from .kinds import Blob, Wrong, kind_of
+from .kinds.base import EXACT
+from .model import Chunk, Field, Rows, Signature
+from .packing import NAN, pack_array
+from .shapes import aliases
+
+Reader = Callable[[bytes], "Rows | None"]
+LENGTH = struct.Struct("<I").pack
+ESCAPED_COLON = b"\\u003"
+SURE = float(2**52)  # the length of a row is at least its largest number, so one call says that all are below
+
+
+class FastReader:
+    """Readers for one signature, made once; :meth:`read` picks one by the first key of the body."""
+
+    def __init__(self, signature: Signature, max_rows: int) -> None:
+        self.signature, self.max_rows = signature, max_rows
+        self.fields = signature.fields
+        self.k = len(self.fields)
+        self.kinds = [kind_of(field) for field in self.fields]
+        fast = [kind.fast(field) for kind, field in zip(self.kinds, self.fields, strict=True)]
+        self.types = [kind_type | None if field.nullable else kind_type for (kind_type, _), field in zip(fast, self.fields, strict=True)]
+        self.converts = [convert for _, convert in fast]
+        self.colons = [field.name.count(":") + 1 for field in self.fields]
+        self.texts = [i for i, field in enumerate(self.fields) if field.dtype in ("text", "json")]
+        self.takes_files = any(kind.takes_files for kind in self.kinds)
+        self.nullable = any(field.nullable for field in self.fields)
+        self.default = self._row_reader([field.name for field in self.fields])
+        self.readers = self._readers()
+
+    def read(self, body: bytes) -> Rows | None:
+        """The rows of ``body``, or None when the complete reader must look.
+
+        :raises TooManyRows: sure of that, at least.
+        """
+        start = body.find(b'"') + 1
+        try:
+            return self.readers.get(body[start : body.find(b'"', start)], self.default)(body)
+        except (msgspec.MsgspecError, RecursionError, ValueError, OverflowError, Wrong):
+            return None
+
+    def _readers(self) -> dict[bytes, Reader]:
+        names = {field.name for field in self.fields}
+        readers: dict[bytes, Reader] = {}
+        for alias in aliases(self.signature):
+            readers[alias.encode()] = self._row_reader([alias])
+        if "features" not in names:
+            readers[b"features"] = self._features_reader()
+        if "rows" not in names:
+            readers[b"rows"] = self._rows_reader("rows")
+        if self.k == 1 and self.types[0] is str and "texts" not in names and not self.takes_files:
+            readers[b"texts"] = self._texts_reader()
+        return readers
+
+    # one row
+
+    def _struct(self, names: Sequence[str]) -> Any:
+        fields: list[Any] = []
+        for i, (kind_type, field) in enumerate(zip(self.types, self.fields, strict=True)):
+            fields.append((f"f{i}", kind_type, None) if field.nullable else (f"f{i}", kind_type))
+        rename = {f"f{i}": name for i, name in enumerate(names)}
+        forbid = self.signature.extra == "forbid"
+        return msgspec.defstruct("Row", fields, rename=rename, kw_only=True, forbid_unknown_fields=forbid, gc=False)
+
+    def _row_reader(self, names: Sequence[str]) -> Reader:
+        row_type = self._struct(names)
+        if self.signature.layout == "matrix":
+            return self._matrix_row_reader(row_type)
+        if self.k == 1 and self.types[0] is str and self.fields[0].dtype == "text" and self.converts[0] is None:
+            return self._text_reader(row_type, names[0].count(":") + 1)
+        return self._columns_row_reader(row_type, names)
+
+    def _text_reader(self, row_type: Any, colons: int) -> Reader:
+        decode = msgspec.json.Decoder(row_type).decode
+
+        def read(body: bytes) -> Rows | None:
+            text = decode(body).f0
+            found = body.count(b":")
+            if found != colons and (ESCAPED_COLON in body or found != colons + text.count(":")):
+                return None
+            data = text.encode()
+            return Rows(1, (Chunk(data, LENGTH(len(data))),), True)
+
+        return read
+
+    def _matrix_row_reader(self, row_type: Any) -> Reader:
+        decode, astuple = msgspec.json.Decoder(row_type).decode, msgspec.structs.astuple
+        colons, pack = sum(self.colons), self._packer()
+        nullable, clean = self.nullable, self._matrix_cleaner()
+
+        def read(body: bytes) -> Rows | None:
+            values: Sequence[Any] = astuple(decode(body))
+            if body.count(b":") != colons:
+                return None
+            if clean is not None:
+                values = clean(values)
+            if nullable and None in values:
+                return Rows(1, (Chunk(pack(*fill(values))),), True) if _are_exact(values) else None
+            if hypot(*values) > SURE:
+                return None
+            return Rows(1, (Chunk(pack(*values)),), True)
+
+        return read
+
+    def _columns_row_reader(self, row_type: Any, names: Sequence[str]) -> Reader:
+        decode, astuple = msgspec.json.Decoder(row_type).decode, msgspec.structs.astuple
+        colons, texts = sum(name.count(":") + 1 for name in names), self.texts
+        packers = [one_packer(field, convert) for field, convert in zip(self.fields, self.converts, strict=True)]
+
+        def read(body: bytes) -> Rows | None:
+            values = astuple(decode(body))
+            found = body.count(b":")
+            if found != colons and not self._colons_are_in_texts(body, found - colons, [values[i] for i in texts]):
+                return None
+            chunks = tuple([packer(value) for packer, value in zip(packers, values)])  # noqa: B905 - both have k
+            return None if None in chunks else Rows(1, chunks, True)  # type: ignore[arg-type]
+
+        return read
+
+    def _colons_are_in_texts(self, body: bytes, more: int, texts: Sequence[Any]) -> bool:
+        """Whether ``more`` colons all stand inside values, so that no key can stand twice."""
+        inside = sum([text.count(":") for text in texts if type(text) is str])
+        return more == inside and ESCAPED_COLON not in body
+
+    # several rows
+
+    def _rows_reader(self, key: str) -> Reader:
+        if self.k == 1 and self.types[0] is str and not self.takes_files and self.fields[0].dtype == "text" and self.converts[0] is None:
+            return self._first(self._envelope_reader(key, self._struct([self.fields[0].name]), msgspec.structs.astuple), self._texts_reader(key))
+        return self._envelope_reader(key, self._struct([field.name for field in self.fields]), msgspec.structs.astuple)
+
+    def _envelope_reader(self, key: str, row_type: Any, as_tuple: Callable[[Any], Sequence[Any]], keys: bool = True) -> Reader:
+        envelope: Any = msgspec.defstruct("Envelope", [("rows", list[row_type])], rename={"rows": key}, forbid_unknown_fields=True)
+        decode: Any = msgspec.json.Decoder(envelope).decode
+        a_row = sum(self.colons) if keys else 0
+
+        def read(body: bytes) -> Rows | None:
+            decoded = decode(body).rows
+            self._count(len(decoded))
+            rows = [as_tuple(row) for row in decoded]
+            more = body.count(b":") - 1 - a_row * len(rows)
+            if more and not self._colons_are_in_texts(body, more, [row[i] for row in rows for i in self.texts]):
+                return None
+            return self._pack_rows(rows)
+
+        return read
+
+    def _texts_reader(self, key: str = "texts") -> Reader:
+        return self._envelope_reader(key, str, lambda text: (text,), keys=False)
+
+    def _count(self, n: int) -> None:
+        if n > self.max_rows:
+            raise TooManyRows(n, self.max_rows)
+
+    def _pack_rows(self, rows: list[Sequence[Any]]) -> Rows | None:
+        """Rows of decoded values to columns; None when a value cannot be sure to be what was sent."""
+        if not rows:
+            return None
+        columns = []
+        for values, field, convert in zip(zip(*rows, strict=True), self.fields, self.converts, strict=True):
+            column: Sequence[Any] = values
+            if convert is not None:
+                column = [None if value is None else convert(value) for value in values]
+            if field.dtype in ("float64", "float32") and not field.shape and not _are_exact(column):
+                return None
+            columns.append(column)
+        if self.takes_files and any(isinstance(value, Blob) for column in columns for value in column):
+            return None
+        return layout.pack(self.signature, columns, len(rows), False)
+
+    # features
+
+    def _features_reader(self) -> Reader:
+        if self.signature.layout == "matrix" and all(field_type in (float, float | None) for field_type in self.types):
+            return self._matrix_features_reader()
+        if self.k == 1 and self.fields[0].shape:
+            return lambda body: None
+        row_type: Any = types.GenericAlias(tuple, tuple(self.types))
+        several = self._envelope_reader("features", row_type, lambda row: row, keys=False)
+        flat: Any = msgspec.defstruct("Flat", [("features", row_type)], forbid_unknown_fields=True)
+        decode: Any = msgspec.json.Decoder(flat).decode
+
+        def one(body: bytes) -> Rows | None:
+            row = decode(body).features
+            more = body.count(b":") - 1
+            if more and not self._colons_are_in_texts(body, more, [row[i] for i in self.texts]):
+                return None
+            return self._pack_rows([row])
+
+        return self._first(one, several)
+
+    def _matrix_features_reader(self) -> Reader:
+        number: Any = float | None if self.nullable else float
+        flat = self._features_decoder(list[number])
+        several = self._features_decoder(list[list[number]])
+        k, pack, dtype = self.k, self._packer(), self.fields[0].dtype
+        nullable, required = self.nullable, [i for i, field in enumerate(self.fields) if not field.nullable]
+
+        def one(body: bytes) -> Rows | None:
+            values = flat(body).features
+            if body.count(b":") != 1 or len(values) != k:
+                return None
+            if nullable and b"null" in body:
+                return Rows(1, (Chunk(pack(*fill(values))),)) if allowed(values) and _are_exact(values) else None
+            if hypot(*values) > SURE:
+                return None
+            return Rows(1, (Chunk(pack(*values)),))
+
+        def many(body: bytes) -> Rows | None:
+            rows = several(body).features
+            self._count(len(rows))
+            if body.count(b":") != 1 or {*map(len, rows)} != {k}:
+                return None
+            values = list(chain.from_iterable(rows))
+            if not _are_exact(values) or (nullable and b"null" in body and not allowed(values)):
+                return None
+            return Rows(len(rows), (Chunk(pack_array(dtype, fill(values) if nullable else values)),))
+
+        def allowed(values: list[Any]) -> bool:
+            return not any(values[start + at] is None for start in range(0, len(values), k) for at in required)
+
+        def read(body: bytes) -> Rows | None:
+            at = body.find(b"[")
+            return many(body) if body[at + 1 : at + 20].lstrip()[:1] == b"[" else one(body)
+
+        return read
+
+    @staticmethod
+    def _features_decoder(features: Any) -> Callable[[bytes], Any]:
+        return msgspec.json.Decoder(msgspec.defstruct("Features", [("features", features)], forbid_unknown_fields=True, gc=False)).decode
+
+    def _packer(self) -> Callable[..., bytes]:
+        code = {"float64": "d", "float32": "f", "int64": "q"}[self.fields[0].dtype]
+        return struct.Struct(f"<{self.k}{code}").pack
+
+    def _matrix_cleaner(self) -> Callable[[Sequence[Any]], Sequence[Any]] | None:
+        """Makes decoded values clean where a kind asks for it; None when every value already is."""
+        if all(convert is None for convert in self.converts):
+            return None
+        converts = [convert or (lambda value: value) for convert in self.converts]
+        return lambda values: [None if value is None else convert(value) for convert, value in zip(converts, values, strict=True)]
+
+    @staticmethod
+    def _first(*readers: Reader) -> Reader:
+        """Tries one reader after the other; the last one's failure is everyone's."""
+
+        def read(body: bytes) -> Rows | None:
+            for reader in readers[:-1]:
+                try:
+                    rows = reader(body)
+                except (msgspec.MsgspecError, Wrong, ValueError):
+                    continue
+                if rows is not None:
+                    return rows
+            return readers[-1](body)
+
+        return read
+
+
+def _are_exact(column: Sequence[Any]) -> bool:
+    """Whether no number is so large that decoding may have rounded it."""
+    present = [value for value in column if value is not None]
+    return not present or (max(present) < EXACT and min(present) > -EXACT)
+
+
+def fill(values: Sequence[Any]) -> list[float]:
+    return [NAN if value is None else value for value in values]
+
+
+def one_packer(field: Field, convert: Callable[[Any], Any] | None) -> Callable[[Any], Chunk | None]:
+    """Packs one decoded value of ``field``; answers None when it cannot be sure."""
+    kind = kind_of(field)
+    if convert is None and field.dtype in ("float64", "float32"):
+        pack = struct.Struct("<d" if field.dtype == "float64" else "<f").pack
+        missing = Chunk(pack(NAN))
+
+        def pack_number(value: Any) -> Chunk | None:
+            if value is None:
+                return missing
+            return Chunk(pack(value)) if -EXACT < value < EXACT else None
+
+        return pack_number
+    if convert is None and field.dtype == "text":
+        absent = Chunk(b"", LENGTH(0), b"\1")
+
+        def pack_text(value: Any) -> Chunk | None:
+            if value is None:
+                return absent
+            data = value.encode()
+            return Chunk(data, LENGTH(len(data)))
+
+        return pack_text
+
+    def pack_any(value: Any) -> Chunk | None:
+        if value is not None and convert is not None:
+            value = convert(value)
+            if isinstance(value, Blob):
+                return None
+        return kind.pack([value], field)
+
+    return pack_any

@@ -1,0 +1,116 @@
+"""JSON read the slow and complete way: nothing is guessed, rounded or dropped, and the message says where it went wrong.
+
+Refused as :exc:`BadRequest`: what is no JSON, NaN and Infinity, numbers beyond a double, duplicate keys, lone
+surrogates, more than 32 levels, text that is not UTF-8. The body is never quoted.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any, NoReturn
+
+from ..errors import BadRequest
+
+DEEPEST = 32
+MOST_DIGITS = 400
+BOM = b"\xef\xbb\xbf"
+# A string (closed or not: possessive, so that no body makes this slow), a bracket, or a word that is no JSON.
+TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]|-?(?:NaN|Infinity)', re.DOTALL)
+SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+def parse(body: bytes) -> Any:
+    """The value of a JSON body: dict, list, str, int (exact), float, bool or None.
+
+    :raises BadRequest: see above; the position is in the message.
+    """
+    body = body.removeprefix(BOM)
+    text = _decode(body)
+    if body.count(b"[") + body.count(b"{") > DEEPEST:
+        _check_depth(body)
+    try:
+        value = DECODER.decode(text)
+    except json.JSONDecodeError as exc:
+        raise _broken(exc, text) from None
+    except RecursionError:
+        raise BadRequest(f"The body is nested deeper than {DEEPEST} levels.") from None
+    except _Constant:
+        raise BadRequest(f"The body holds NaN or Infinity, which JSON does not know{_where_constant(body)}; send null for a missing value.") from None
+    if SURROGATE.search(body):
+        _check_surrogates(value)
+    return value
+
+
+def _decode(body: bytes) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError as exc:
+        raise BadRequest(f"The body is not UTF-8: byte {exc.start} cannot be read.") from None
+
+
+def _check_depth(body: bytes) -> None:
+    depth = 0
+    for match in TOKENS.finditer(body):
+        token = match[0]
+        if token in (b"[", b"{"):
+            depth += 1
+            if depth > DEEPEST:
+                raise BadRequest(f"The body is nested deeper than {DEEPEST} levels (at byte {match.start()}).")
+        elif token in (b"]", b"}"):
+            depth -= 1
+
+
+def _broken(exc: json.JSONDecodeError, text: str) -> BadRequest:
+    if not text.strip():
+        return BadRequest("The body is empty.")
+    reason = exc.msg[:1].lower() + exc.msg[1:]
+    return BadRequest(f"The body is not JSON: {reason} at line {exc.lineno}, column {exc.colno}.")
+
+
+def _where_constant(body: bytes) -> str:
+    for match in TOKENS.finditer(body):
+        if match[0][:1] in b"-NI":
+            return f" (at byte {match.start()})"
+    return ""
+
+
+def _check_surrogates(value: Any) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=True).encode()
+    except UnicodeEncodeError:
+        raise BadRequest("The body holds a lone surrogate (\\ud800 to \\udfff), which is not text.") from None
+
+
+class _Constant(Exception):
+    """NaN, Infinity or -Infinity was met."""
+
+
+def _refuse_constant(word: str) -> NoReturn:
+    raise _Constant(word)
+
+
+def _read_int(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise BadRequest(f"The body holds a number of {len(digits):,} digits.")
+    return int(digits)
+
+
+def _read_float(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise BadRequest("The body holds a number beyond what a double can hold (about 1.8e308).")
+    return number
+
+
+def _read_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise BadRequest(f"The key {twice[:60]!a} stands twice in one object.")
+    return found
+
+
+DECODER = json.JSONDecoder(object_pairs_hook=_read_pairs, parse_int=_read_int, parse_float=_read_float, parse_constant=_refuse_constant)

@@ -1,0 +1,134 @@
+"""Rows in lines: CSV under a header of field names, and NDJSON."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import Any
+
+from ..errors import BadRequest, Detail, InvalidInput, TooManyRows, WrongMediaType
+from . import strict
+from .check import Checker, listed, name_of
+from .kinds.number import DECIMAL
+from .model import Rows
+from .pending import Pending
+from .refusal import refusal
+from .shapes import Raw
+
+UNICODE = {"utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "ascii"}
+WESTERN = {f"iso8859-{part}" for part in (1, 2, 5, 7, 9, 15)} | {f"cp125{part}" for part in range(5)} | {"koi8-r"}
+EASTERN = {"gb2312", "gbk", "gb18030", "big5", "shift_jis", "euc_jp", "euc_kr"}
+CHARSETS = UNICODE | WESTERN | EASTERN
+COMPRESSED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"\xfd7zXZ": "xz", b"BZh": "bzip2"}
+
+
+def read_text(body: bytes, charset: str) -> str:
+    """The text of a body, without its byte order mark.
+
+    :raises WrongMediaType: a charset that is unknown, or known and not read here (utf-7).
+    :raises BadRequest: bytes that are not in it, with their place.
+    """
+    try:
+        name = codecs.lookup(charset or "utf-8").name
+    except (LookupError, ValueError):
+        name = ""
+    if name not in CHARSETS:
+        raise WrongMediaType(f"charset={charset[:40]}")
+    for magic, kind in COMPRESSED.items():
+        if body.startswith(magic):
+            raise BadRequest(f"The body is {kind}-compressed, not text.")
+    try:
+        return body.decode("utf-8-sig" if name == "utf-8" else name)
+    except UnicodeDecodeError as exc:
+        raise BadRequest(f"The body is not {name.upper()}: byte {exc.start} cannot be read.") from None
+    except UnicodeError:
+        raise BadRequest(f"The body is not {name.upper()}.") from None
+
+
+def read_csv(body: bytes, charset: str, checker: Checker) -> Rows | Pending:
+    """See :meth:`Decoder.csv`. Errors name the line of the file."""
+    text = read_text(body, charset)
+    if "\0" in text:
+        raise BadRequest(f"The CSV holds a NUL character at position {text.index(chr(0)):,}.")
+    lines = _lines(csv.reader(io.StringIO(text, newline=""), strict=True))
+    _, header = next(lines, (0, []))
+    names = _header(header, checker)
+    rows: list[Any] = []
+    numbers: list[int] = []
+    for number, cells in lines:
+        if len(cells) != len(names):
+            words = f"{len(names)} cells"
+            sentence = f"Line {number}: a row must have {words} as the header has, got {len(cells)}."
+            raise refusal(sentence, expected=words, got=f"{len(cells)} cells", row=len(rows))
+        if len(rows) >= checker.max_rows:
+            raise TooManyRows(max(text.count("\n"), len(rows) + 1), checker.max_rows)
+        rows.append({name: cell for name, cell in zip(names, cells, strict=True) if name is not None})
+        numbers.append(number)
+    return checker.rows(Raw(rows, False), text=True, place=lambda row: f"Line {numbers[row]}")
+
+
+def _lines(reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """``(line number, cells)`` of every line that is not blank."""
+    while True:
+        number = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as exc:
+            raise BadRequest(f"The CSV cannot be read at line {max(reader.line_num, 1)}: {exc}.") from None
+        if cells:
+            yield number, cells
+
+
+def _header(header: list[str], checker: Checker) -> list[str | None]:
+    """Field names of the columns, None for one that is ignored. :raises InvalidInput: it does not name the fields."""
+    fields = checker.signature.fields
+    known = checker.known
+    if not header:
+        raise refusal("The CSV is empty.", expected="a line of field names", got="nothing", hint=f"The fields are: {listed(checker.names)}.")
+    names = [cell if cell in known else cell.strip() for cell in header]
+    if not known.intersection(names) and all(DECIMAL.fullmatch(name) for name in names):
+        hint = f"Put a line of field names first: {listed(checker.names)}."
+        raise refusal("The first line must name the fields, got numbers.", expected="field names", got="numbers", hint=hint)
+    faults = [*_strange_columns(names, checker)]
+    for field in fields:
+        if field.name not in names and not field.nullable:
+            faults.append((f"The column {name_of(field.name)} is missing.", Detail(field=field.name, expected="a column", got="nothing"), ""))
+    if faults:
+        raise InvalidInput(f"Line 1: {faults[0][0]}", [detail for _, detail, _ in faults], faults[0][2])
+    return [name if name in known else None for name in names]
+
+
+def _strange_columns(names: list[str], checker: Checker) -> Iterator[tuple[str, Detail, str]]:
+    """``(sentence, detail, hint)`` of every column that stands twice or names no field."""
+    strict_names = checker.signature.extra == "forbid"
+    for name in dict.fromkeys(names):
+        cut = name[:100]
+        if names.count(name) > 1 and (name in checker.known or strict_names):
+            yield f"Two columns are called {cut!r}.", Detail(field=cut, expected="one column of each name", got=f"{names.count(name)} of them"), ""
+        elif name not in checker.known and strict_names:
+            near = get_close_matches(cut, checker.names[:2000], n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"The fields are: {listed(checker.names)}."
+            expected = "a field of this model" + (f" (nearest: {near[0]})" if near else "")
+            yield f"There is no field {cut!r}.", Detail(field=cut, expected=expected, got="a column"), hint
+
+
+def read_ndjson(body: bytes, checker: Checker) -> Rows | Pending:
+    """See :meth:`Decoder.ndjson`. Blank lines are passed over."""
+    rows: list[Any] = []
+    numbers: list[int] = []
+    for number, line in enumerate(body.split(b"\n"), 1):
+        if not line.strip():
+            continue
+        if len(rows) >= checker.max_rows:
+            raise TooManyRows(max(body.count(b"\n"), len(rows) + 1), checker.max_rows)
+        try:
+            rows.append(strict.parse(line))
+        except BadRequest as exc:
+            raise BadRequest(f"Line {number}: {exc}") from None
+        numbers.append(number)
+    return checker.rows(Raw(rows, False), place=lambda row: f"Line {numbers[row]}")
