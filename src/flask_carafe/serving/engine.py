@@ -136,8 +136,7 @@ class Engine:
             self.limits.queue_rows, self.limits.queue_bytes,
         )  # fmt: skip
         if self.on_lane:
-            self.on_tick: list[Callable[[float], None]] = []
-        self.on_lane(lane)
+            self.on_lane(lane)
         return lane
 
     def media_lane(self, key: str, lane: Callable[[], Lane]) -> Lane:

@@ -23,7 +23,7 @@ KINDS: dict[Any, dict[str, Any]] = {
     bool: {"kind": "boolean", "dtype": "bool"},
     dt.datetime: {"kind": "datetime", "dtype": "int64", "options": {"unit": "us"}},
 }
-OUTPUTS = {str: ("text", "text"), int: ("integer", "int64"), float: ("number", "float64"), bool: ("boolean", "bool")}
+OUTPUTS: dict[Any, tuple[str, str]] = {str: ("text", "text"), int: ("integer", "int64"), float: ("number", "float64"), bool: ("boolean", "bool")}
 
 
 class Function(msgspec.Struct, frozen=True, kw_only=True):
