@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
+import random
 import signal
 import struct
 import subprocess
@@ -173,17 +173,17 @@ def test_a_crash_between_folding_and_removing_counts_nothing_twice(tmp_path, rec
     assert not file.exists()
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"CRFM",
-        b"\0" * 4096,
-        b"CRFM" + struct.pack("<II", 1, 2**31) + bytes(600),
-        b"CRFM" + struct.pack("<II", 9, 1) + bytes(4096),
-        os.urandom(70_000),
-    ],
-)
+TORN = {
+    "empty": b"",
+    "short": b"CRFM",
+    "zeros": bytes(4096),
+    "boastful": b"CRFM" + struct.pack("<II", 1, 2**31) + bytes(600),
+    "of another format": b"CRFM" + struct.pack("<II", 9, 1) + bytes(4096),
+    "noise": random.Random(7).randbytes(70_000),
+}
+
+
+@pytest.mark.parametrize("content", TORN.values(), ids=TORN)
 def test_a_torn_file_is_as_good_as_what_is_whole_in_it(tmp_path, recorder, content):
     recorder.request("iris", "1", "loop", "ok", 1, 0.001)
     (tmp_path / FOLDER / "1-1.map").write_bytes(content)
@@ -234,7 +234,7 @@ def test_more_series_than_there_is_room_for_share_one(tmp_path, recorder):
     for i in range(mapped.MOST_BLOCKS + 10):
         recorder.request(f"m{i}", "1", "loop", "ok", 1, 0.001)
     found = samples(recorder)
-    assert requests(recorder) == mapped.MOST_BLOCKS + 10
+    assert sum(value for key, value in found.items() if key[0] == "carafe_requests_total") == mapped.MOST_BLOCKS + 10
     assert found["carafe_requests_total", OTHER, OTHER, OTHER, OTHER] > 0
 
 
