@@ -144,7 +144,7 @@ class Targets(object):
         self.targets = ["output_%d" % (i + 1) for i in range(width)] if several else [str(name) for name in listed(plan.classes)]
         if len(self.targets) != width or len(self.places) != width:
             self.targets, self.places = ["output_%d" % (i + 1) for i in range(width)], self.places[:1] * width
-        self.with_probabilities, self.is_matrix = plan.has_probabilities, plan.has_probabilities and plan.wide == [(width,)] and not several
+        self.with_probabilities, self.is_matrix = plan.has_probabilities, self._is_matrix(plan, width)
         if plan.has_probabilities and not self.is_matrix and plan.wide and plan.wide != [(len(p.values),) for p in self.places]:
             self.with_probabilities = plan.has_probabilities = False
             plan.warnings.append("predict_proba gives other columns than classes_: probabilities are left out")
@@ -172,6 +172,10 @@ class Targets(object):
                 raise OutputInvalid("predict_proba answered an array of shape %s to %d rows" % (one.shape, n))
             columns.append(wire.Packed(wire.FLOAT64, len(places.values), floats(one, errors)))
         return columns, errors
+
+    def _is_matrix(self, plan, width):
+        """Whether ``predict_proba`` gives one array with the probability of the second class of each target."""
+        return plan.has_probabilities and plan.wide == [(width,)] and all(len(places.values) == 2 for places in self.places)
 
     def _split(self, given, n):
         """Probabilities of each target, shape ``(n, classes)`` each."""
