@@ -1,0 +1,120 @@
+"""Many rows on a page: a CSV in, a table of answers out, and the same as a file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from flask import request
+
+from ..errors import BadRequest
+from ..signature.kinds.category import spell
+from .controls import as_text
+from .figures import figure
+
+MOST_SHOWN = 200
+MOST_ANSWER_COLUMNS = 6  # prediction and the first probabilities; the file has all of them
+KEPT_TEXT = 200_000  # characters of CSV that come back with the page
+NUMBER = re.compile(r"-?\d[\d.,]*(e[+-]?\d+)?", re.IGNORECASE)
+
+
+class Cell(NamedTuple):
+    text: str
+    is_number: bool
+
+
+class Row(NamedTuple):
+    answers: Sequence[Cell]
+    inputs: Sequence[str]
+
+
+class Table(NamedTuple):
+    heading: str
+    note: str
+    answer_names: Sequence[str]
+    input_names: Sequence[str]
+    rows: Sequence[Row]
+
+
+def read_csv_sent() -> tuple[bytes, str]:
+    """The CSV of the submission at hand and, where it is small, its text to keep on the page; a file wins over the box.
+
+    :raises BadRequest: neither was given.
+    """
+    file = request.files.get("file")
+    body = file.read() if file and file.filename else b""
+    pasted = request.form.get("text", "").replace("\r\n", "\n")
+    if not body and not pasted.strip():
+        raise BadRequest("Choose a CSV file, or paste some lines of it.")
+    if not body:
+        return pasted.strip("\n").encode() + b"\n", pasted
+    kept = body.decode("utf-8-sig", "replace")
+    return body, kept if len(kept) <= KEPT_TEXT else ""
+
+
+def example_csv(row: Mapping[str, Any]) -> str:
+    """The example as two lines of CSV: the names, and one row."""
+    lines = io.StringIO()
+    writer = csv.writer(lines, lineterminator="\n")
+    writer.writerow(row)
+    writer.writerow([as_text(value) for value in row.values()])
+    return lines.getvalue()
+
+
+def show_table(inputs: Sequence[Mapping[str, Any]], records: Sequence[Mapping[str, Any]], took: str) -> Table:
+    """The first rows as a page shows them; answers first, since they are what was asked for."""
+    names = list(records[0]) if records else []
+    shown_names = names[:MOST_ANSWER_COLUMNS]
+    count = len(records)
+    rows = [
+        Row([Cell(_answer(record.get(name)), isinstance(record.get(name), int | float)) for name in shown_names], [_short(value) for value in row.values()])
+        for row, record in zip(inputs[:MOST_SHOWN], records[:MOST_SHOWN], strict=False)
+    ]
+    notes = [f"the first {MOST_SHOWN}"] if count > MOST_SHOWN else []
+    notes += [f"{len(names) - len(shown_names):,} more columns are in the file"] if len(names) > len(shown_names) else []
+    heading = f"{count:,} answer{'s' * (count != 1)} in {took}"
+    return Table(heading, ", ".join(notes), shown_names, list(inputs[0]) if inputs else [], rows)
+
+
+def _answer(value: Any) -> str:
+    return figure(value, 4) if isinstance(value, float) else figure(value) if isinstance(value, bool | None) else as_text(value)
+
+
+def _short(value: Any) -> str:
+    text = as_text(value)
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
+def write_csv(records: Iterable[Mapping[str, Any]], inputs: Sequence[Mapping[str, Any]]) -> bytes:
+    """The rows as they were sent, with the answers behind them; no cell can be taken for a formula."""
+    lines = io.StringIO()
+    writer = csv.writer(lines)
+    for index, (row, record) in enumerate(zip(inputs, records, strict=True)):
+        if index == 0:
+            writer.writerow([neutral(name) for name in (*row, *_apart(record, row))])
+        writer.writerow([neutral(cell(value)) for value in (*row.values(), *record.values())])
+    return lines.getvalue().encode()
+
+
+def _apart(record: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
+    """Names of answers, told apart from fields that are called the same."""
+    return [f"model {name}" if name in row else name for name in record]
+
+
+def cell(value: Any) -> str:
+    """One value, nothing rounded."""
+    return spell(value) if isinstance(value, str | int | float) else as_text(value)
+
+
+def neutral(text: str) -> str:
+    """A text that no spreadsheet runs; numbers stay numbers.
+
+    Source: OWASP, CSV Injection.
+
+    >>> neutral("=1+1"), neutral("-5.5"), neutral("@SUM(A1)"), neutral("-5+cmd"), neutral("Lagos")
+    ("'=1+1", '-5.5', "'@SUM(A1)", "'-5+cmd", 'Lagos')
+    """
+    return "'" + text if text[:1] in ("=", "+", "-", "@", "\t", "\r") and not NUMBER.fullmatch(text) else text
