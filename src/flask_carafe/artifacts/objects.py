@@ -71,11 +71,29 @@ class Estimator(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
     keys: frozenset[str] = frozenset()
     values: dict[str, Any] = {}
+    sizes: dict[str, int] = {}  # length of each array among the attributes
 
     @classmethod
     def of(cls, name: Global, state: dict[str, Any], version: str) -> Estimator:
         plain = {key: value for key, value in state.items() if isinstance(value, (str, int, float, bool, type(None)))}
-        return cls(module=name.module, name=name.name, version=version, keys=frozenset(state), values=plain)
+        sizes = {key: shape[0] for key, value in state.items() if (shape := array_shape(value))}
+        return cls(module=name.module, name=name.name, version=version, keys=frozenset(state), values=plain, sizes=sizes)
+
+
+def array_shape(value: Any) -> tuple[int, ...]:
+    """The shape of a pickled NumPy array; empty where it is none or cannot be told."""
+    if not isinstance(value, Made):
+        return ()
+    cls, args, state = class_of(value), value.args, value.states[-1] if value.states else None
+    if not isinstance(cls, Global):
+        return ()
+    if cls.name == "_reconstruct" and isinstance(state, tuple) and len(state) > 1:
+        shape = state[1]
+    elif cls.name == "_frombuffer" and isinstance(args, tuple) and len(args) > 2:
+        shape = args[2]
+    else:
+        shape = args[0] if cls.name == "ndarray" and isinstance(args, tuple) and args else ()
+    return shape if isinstance(shape, tuple) and all(isinstance(extent, int) for extent in shape) else ()
 
 
 def class_of(value: Any) -> Any:

@@ -199,10 +199,11 @@ class PickleReader:
             raise Broken("an array begins inside a frame")
         self.found.is_joblib = True
         self.found.arrays += 1
-        if read_joblib_array(self.stream, attributes(wrapper)):
+        state = attributes(wrapper)
+        if read_joblib_array(self.stream, state):
             nested = PickleReader(self.stream, self.found, self.depth + 1)
             nested.run()
-        self.stack[-1] = Made(Global("numpy", "ndarray"), ())
+        self.stack[-1] = Made(Global("numpy", "ndarray"), (state.get("shape"),))
 
 
 def xgboost_versions(handle: Any) -> set[str]:
