@@ -44,8 +44,8 @@ def infer(description: Mapping[str, Any], spec: Any = None, sample: Sample | Non
     drafts = [dict(column) for column in given.get("columns") or ()]
     hand: Any = getattr(spec, "fields", ()) or ()
     named = bool(given.get("named"))
-    if sample is None and getattr(spec, "sample", ""):
-        sample = read_sample(spec.sample)
+    if sample is None and (path := getattr(spec, "sample", None)):
+        sample = read_sample(path)
     drafts = _shaped(drafts, list(getattr(spec, "inputs", ()) or ()), build, hand)
     _name(drafts, hand, sample, named)
     if isinstance(hand, Mapping):
@@ -128,7 +128,8 @@ def _check_names(hand: Any, drafts: list[dict[str, Any]]) -> None:
             raise ConfigError(f"fields: the model has no field {name!r}.", hint)
     if not isinstance(hand, Mapping) and len(hand) != len(known):
         left = [name for name in known if name not in hand]
-        raise ConfigError(f"fields: {left[0]!r} is not among them, but the model was fitted with it.", "Leave fields out, the model knows its own names.")
+        hint = "Leave fields out, the model knows its own names."
+        raise ConfigError(f"fields: {left[0]!r} is not among them, but the model was fitted with it.", hint)
 
 
 def _check_unique(fields: list[Field]) -> None:
@@ -157,7 +158,8 @@ def _shaped(drafts: list[dict[str, Any]], hints: list[Hint], build: str, hand: A
         if draft is None and not drafts:
             drafts = [draft := {"name": None, "dtype": "float64" if hint.kind == "image" else "text"}]
         if draft is None:
-            raise ConfigError(f"input: which of the {len(drafts)} fields is the {hint.kind}?", f"Write its name before it, as photo={hint.kind}.")
+            name = drafts[0].get("name") or "photo"
+            raise ConfigError(f"input: which field is the {hint.kind}?", f"Write its name before it, as {name}={hint.kind}.")
         draft["name"] = hint.field or draft.get("name")
         draft["hinted"] = picture(hint, tuple(draft.get("shape") or ())) if hint.kind == "image" else {"kind": hint.kind}
         draft["kind"] = hint.kind
