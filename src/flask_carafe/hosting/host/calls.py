@@ -46,10 +46,10 @@ def predict(model, columns, n):
             return answers, invalid
     except BaseException as exc:  # the edge round a user's model: SystemExit, MemoryError and RecursionError included
         if n == 1:
-            return _blanks(model, 1), {0: _explain(exc)}
+            return _blanks(model, 1), {0: explain(exc)}
         batch, first = _again(model, columns, rows, exc)
         if batch is None:
-            return _blanks(model, n), {row: _explain(exc) for row in range(n)}
+            return _blanks(model, n), {row: explain(exc) for row in range(n)}
         return _halve(model, batch, list(rows), n, errors, exc)
     if not rows:
         return _blanks(model, n), errors
@@ -97,7 +97,7 @@ def _halve(model, batch, rows, n, errors, known):
             todo += [(middle, stop, None), (start, middle, None)]
             continue
         for row in rows[start:stop]:
-            errors[row] = _explain(failure)
+            errors[row] = explain(failure)
         pieces[start] = (stop, _blanks(model, stop - start))
     return _place(model, pieces, rows, n), errors
 
@@ -119,7 +119,7 @@ def _blanks(model, n):
     return [wire.blank(dtype, width, n) for dtype, width in model.outputs]
 
 
-def _explain(exc):
+def explain(exc):
     """Code and message of a failure; the traceback goes to stderr once."""
     if isinstance(exc, OutputInvalid):
         return "model_output_invalid", str(exc)[:MOST_TEXT]

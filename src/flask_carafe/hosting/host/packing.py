@@ -3,13 +3,12 @@
 Every handler has ``outputs()``, the Output words of a description, and ``answer(predicted, given, n)`` -> (columns, errors).
 """
 
-import json
-
 import numpy as np
 
 from . import wire
 from .calls import OutputInvalid
 from .fields import scalar
+from .plain import pack_values
 
 NOT_FINITE = ("model_output_invalid", "the model answered a number that is not finite")
 NOT_A_CLASS = ("model_output_invalid", "the model answered a class that is not among those it was fitted with")
@@ -245,10 +244,11 @@ def pack(array, code, width, errors):
         if code in (wire.FLOAT64, wire.FLOAT32):
             return wire.Packed(code, width, floats(array, errors, NUMPY[code]))
         return wire.Packed(code, width, np.ascontiguousarray(array, dtype=NUMPY[code]).tobytes())
-    values = array.reshape(n * width).tolist()
-    if code == wire.TEXT:
-        return wire.Packed(code, width, texts(values, width, errors))
-    return wire.Packed(code, width, jsons(values, width, errors))
+    wrong = {}
+    packed = pack_values(array.reshape(n * width).tolist(), code, wrong)
+    for place, error in wrong.items():
+        errors.setdefault(place // width, error)
+    return wire.Packed(code, width, packed.data)
 
 
 def numbers(array):
@@ -260,44 +260,3 @@ def numbers(array):
         return array.astype(np.float64)
     except (TypeError, ValueError):
         raise OutputInvalid("the model answered objects in place of numbers")
-
-
-def texts(values, width, errors):
-    """UTF-8 of each value; a row with anything but text is marked."""
-    data = []
-    for place, value in enumerate(values):
-        try:
-            data.append(value.encode("utf-8"))
-        except (AttributeError, UnicodeEncodeError):
-            errors.setdefault(place // width, ("model_output_invalid", "the model answered %s in place of text" % type(value).__name__))
-            data.append(b"")
-    return data
-
-
-MOST_JSON = 1 << 22
-
-
-def jsons(values, width, errors):
-    """JSON of each value; a row that JSON cannot say, or that is over 4 MiB, is marked."""
-    data = []
-    for place, value in enumerate(values):
-        try:
-            text = json.dumps(value, allow_nan=False, default=_told, ensure_ascii=False).encode("utf-8")
-            if len(text) > MOST_JSON:
-                raise ValueError("too long")
-        except (TypeError, ValueError, RecursionError, UnicodeEncodeError) as exc:
-            errors.setdefault(place // width, ("model_output_invalid", "the model answered what JSON cannot say: %s" % str(exc)[:100]))
-            text = b"null"
-        data.append(text)
-    return data
-
-
-def _told(value):
-    """Numpy and pandas values, dates and sets inside an answer."""
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    if hasattr(value, "isoformat"):
-        return value.isoformat()
-    if isinstance(value, (set, frozenset, tuple)):
-        return list(value)
-    raise TypeError("%s is not JSON" % type(value).__name__)

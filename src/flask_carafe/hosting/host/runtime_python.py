@@ -1,0 +1,255 @@
+"""A Python function or class, found by ``package.module:name`` or ``file.py:name``; type hints are its signature.
+
+A function is asked once a row, with the fields as keywords. A class is made once; ``load()`` is called if it has one, and
+``predict(rows)`` gets a list of dicts and returns one answer a row.
+"""
+
+import datetime
+import importlib
+import importlib.util
+import inspect
+import os
+import sys
+import typing
+
+from . import build, wire
+from .calls import OutputInvalid, explain
+from .fields import column
+from .plain import pack_values
+from .refusal import LoadError
+from .runtime import Runtime
+
+SIMPLE = {str: ("text", "text"), int: ("integer", "int64"), float: ("number", "float64"), bool: ("boolean", "bool")}
+INSTANTS = (datetime.datetime, datetime.date)
+
+
+def find(path, name=""):
+    """The object that ``module:attribute`` or ``file.py:attribute`` means.
+
+    :raises LoadError: no such file or name.
+    """
+    where, found, attribute = path.rpartition(":")
+    if not found or not where or not attribute:
+        raise LoadError("wrong_format", "a Python model is given as package.module:name or file.py:name, got %r" % (name or path))
+    module = _from_file(where) if where.endswith(".py") else importlib.import_module(where)
+    for part in attribute.split("."):
+        if not hasattr(module, part):
+            raise LoadError("missing_name", "%s has no %s" % (where, attribute))
+        module = getattr(module, part)
+    return module
+
+
+def _from_file(path):
+    path = os.path.abspath(path)
+    if not os.path.isfile(path):
+        raise LoadError("unreadable", "there is no file %s" % os.path.basename(path))
+    folder, stem = os.path.dirname(path), os.path.splitext(os.path.basename(path))[0]
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    spec = importlib.util.spec_from_file_location(stem, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def field_of(name, hint, default):
+    """A described column for one parameter and its type hint."""
+    hint, nullable = _optional(hint)
+    more = {"nullable": nullable or default is None, "default": None if default is inspect.Parameter.empty else default}
+    if default is not inspect.Parameter.empty and default is not None:
+        more["nullable"] = True  # left out, the function's own default stands
+    choices = _choices(hint)
+    if choices:
+        kinds = {type(choice) for choice in choices}
+        dtype = SIMPLE[kinds.pop()][1] if len(kinds) == 1 and kinds <= set(SIMPLE) else "json"
+        return column(name, "category", dtype, choices=choices, **more)
+    if hint in SIMPLE:
+        return column(name, *SIMPLE[hint], **more)
+    if hint in INSTANTS:
+        return column(name, "datetime", "int64", options={"unit": "us", "date": hint is datetime.date}, **more)
+    if hint is inspect.Parameter.empty or hint is typing.Any:
+        return column(name, "text", "text", **more)
+    if hint is list or _origin(hint) in (list, typing.List, tuple, typing.Sequence):
+        return column(name, "vector", "json", **more)
+    return column(name, "text", "json", **more)
+
+
+def _origin(hint):
+    return getattr(hint, "__origin__", None)
+
+
+def _optional(hint):
+    """``(hint, True)`` of ``Optional[hint]`` and ``hint | None``."""
+    arguments = getattr(hint, "__args__", None) or ()
+    is_union = _origin(hint) is typing.Union or type(hint).__name__ == "UnionType"
+    if is_union and type(None) in arguments:
+        rest = [one for one in arguments if one is not type(None)]
+        return (rest[0] if len(rest) == 1 else typing.Any), True
+    return hint, False
+
+
+def _choices(hint):
+    """Values of a ``Literal``."""
+    origin = _origin(hint)
+    if origin is not None and "Literal" in str(origin):
+        return list(hint.__args__)
+    values = getattr(hint, "__values__", None)
+    return list(values) if values and "Literal" in type(hint).__name__ else []
+
+
+def hints_of(function):
+    """Type hints, or nothing where they cannot be resolved."""
+    try:
+        return typing.get_type_hints(function)
+    except Exception:  # the edge round a user's code: a hint may name what is not imported
+        return dict(getattr(function, "__annotations__", {}))
+
+
+class PythonRuntime(Runtime):
+    """A function or an instance of a class; what it returns is JSON unless its hint says str, int, float or bool."""
+
+    name = "python"
+
+    def __init__(self, request, files, options):
+        Runtime.__init__(self)
+        for path in reversed(options.get("python_path") or []):
+            if path not in sys.path:
+                sys.path.insert(0, path)
+        found = find(files[0]["path"], files[0].get("name", ""))
+        self.estimator = getattr(found, "__name__", type(found).__name__)
+        self.input_build, self.named = "records", True
+        if inspect.isclass(found):
+            self._adopt_class(found)
+        elif callable(found):
+            self.function, self.instance = found, None
+            self.columns = self._parameters(found)
+            self._outputs(hints_of(found).get("return"))
+        else:
+            raise LoadError("no_predict", "%s is no function and no class" % self.estimator)
+        for name in ("numpy", "pandas", "torch", "sklearn"):
+            if name in sys.modules:
+                self.libraries[name] = str(getattr(sys.modules[name], "__version__", ""))
+
+    def _adopt_class(self, cls):
+        self.function, self.instance = None, cls()
+        if callable(getattr(self.instance, "load", None)):
+            self.instance.load()
+        if not callable(getattr(self.instance, "predict", None)):
+            raise LoadError("no_predict", "the class %s has no predict" % self.estimator)
+        fields = getattr(self.instance, "fields", None) or getattr(cls, "__annotations__", {})
+        hints = hints_of(cls) if not isinstance(fields, dict) or fields is getattr(cls, "__annotations__", None) else fields
+        empty = inspect.Parameter.empty
+        names = list(fields)
+        self.columns = [field_of(name, hints.get(name, empty) if isinstance(hints, dict) else empty, empty) for name in names if not name.startswith("_")]
+        returned = hints_of(self.instance.predict).get("return")
+        inner = getattr(returned, "__args__", None) or (None,)
+        self._outputs(inner[0] if _origin(returned) in (list, typing.List) else None)
+
+    @staticmethod
+    def _parameters(function):
+        hints, made = hints_of(function), []
+        for name, one in inspect.signature(function).parameters.items():
+            if one.kind in (one.VAR_POSITIONAL, one.VAR_KEYWORD):
+                raise LoadError("wrong_format", "%s takes *args or **kwargs: its fields cannot be known" % getattr(function, "__name__", "it"))
+            made.append(field_of(name, hints.get(name, one.annotation), one.default))
+        if not made:
+            raise LoadError("wrong_format", "%s takes no parameters" % getattr(function, "__name__", "it"))
+        return made
+
+    def _outputs(self, hint):
+        choices = _choices(hint)
+        if choices and {type(choice) for choice in choices} == {str}:
+            hint = str
+        kind, dtype = SIMPLE.get(hint, ("json", "json"))
+        self.output_words = [{"name": "prediction", "role": "prediction", "kind": kind, "dtype": dtype, "width": 1}]
+
+    def configure(self, signature):
+        """As every runtime: rows become dicts, keyed by the names of the signature."""
+        fields = signature.get("fields") or []
+        names = [field["name"] for field in fields]
+        if self.columns and self.function is not None and set(names) != {one["name"] for one in self.columns}:
+            raise LoadError("signature_mismatch", "the function takes %s" % ", ".join(one["name"] for one in self.columns))
+        instants = {one["name"]: bool((one.get("options") or {}).get("date")) for one in self.columns if one["kind"] == "datetime"}
+        layout = build.layout_of(signature) if fields else None
+        if signature.get("layout") == "matrix":
+            self.builder = PlainMatrix(names)
+        else:
+            self.builder = PlainRecords(fields, instants)
+        return layout
+
+    def call(self, batch, n):
+        errors = {}
+        if self.function is not None:
+            answers = [self._ask(row, place, errors) for place, row in enumerate(batch)]
+        else:
+            answers = self.instance.predict(batch)
+            answers = answers.tolist() if hasattr(answers, "tolist") else answers
+            if not isinstance(answers, (list, tuple)) or len(answers) != n:
+                told = "%d answers" % len(answers) if isinstance(answers, (list, tuple)) else type(answers).__name__
+                raise OutputInvalid("predict returned %s to %d rows" % (told, n))
+        code = wire.DTYPES[self.output_words[0]["dtype"]]
+        return [pack_values(list(answers), code, errors)], errors
+
+    def _ask(self, row, place, errors):
+        """One answer of a function; a row that raises is asked once and fails alone, since functions may have effects."""
+        try:
+            return self.function(**self._known(row))
+        except BaseException as exc:  # the edge round a user's model
+            errors[place] = explain(exc)
+            return None
+
+    def _known(self, row):
+        """Without what was left out where the function has a default of its own."""
+        for one in self.columns:
+            if row[one["name"]] is None and one["default"] is not None:
+                row.pop(one["name"])
+        return row
+
+
+class PlainRecords(object):
+    """Rows as dicts, without numpy."""
+
+    writable = False
+
+    def __init__(self, fields, instants):
+        self.fields, self.instants = fields, instants
+
+    def build(self, columns, n):
+        lists = []
+        for field, one in zip(self.fields, columns):
+            values = one.values()
+            if field.get("shape"):
+                values = [values[at : at + one.width] for at in range(0, len(values), one.width)]
+            values = [None if isinstance(value, float) and value != value else value for value in values]
+            if field.get("kind") == "datetime":
+                values = [instant(value, self.instants.get(field["name"], False)) for value in values]
+            elif field.get("kind") == "integer":
+                values = [int(value) if isinstance(value, float) else value for value in values]
+            lists.append(values)
+        names = [field["name"] for field in self.fields]
+        return [dict(zip(names, values)) for values in zip(*lists)]
+
+    def take(self, batch, rows):
+        return [dict(row) for row in (batch if rows is None else [batch[row] for row in rows])]
+
+
+class PlainMatrix(PlainRecords):
+    """Rows as dicts out of one matrix column."""
+
+    def __init__(self, names):
+        PlainRecords.__init__(self, [], {})
+        self.names = names
+
+    def build(self, columns, n):
+        values, k = columns[0].values(), len(self.names)
+        values = [None if isinstance(value, float) and value != value else value for value in values]
+        return [dict(zip(self.names, values[at : at + k])) for at in range(0, n * k, k)]
+
+
+def instant(value, is_date):
+    """Microseconds since 1970 in UTC as a datetime without zone, or a date."""
+    if value is None:
+        return None
+    made = datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=int(value))
+    return made.date() if is_date else made
