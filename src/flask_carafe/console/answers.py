@@ -92,7 +92,8 @@ def title_of(output: Output | None) -> str:
     """What the prediction is called: the output's name where it says something."""
     if output is None or output.name in ("", "prediction", "output", "label", "output_label", "variable", "y"):
         return "Prediction"
-    return output.name.replace("_", " ")
+    words = output.name.replace("_", " ")
+    return words[:1].upper() + words[1:]
 
 
 def class_name(value: Any) -> str:
@@ -150,7 +151,7 @@ def _curve(values: Sequence[Any]) -> Curve | None:
     kept = values if len(values) <= CURVE_POINTS else [values[i * len(values) // CURVE_POINTS] for i in range(CURVE_POINTS)]
     points = [f"{100 * i / (len(kept) - 1):.2f} {100 - 100 * (value - low) / spread:.2f}" for i, value in enumerate(kept)]
     listed = ", ".join(figure(value) for value in values)
-    return Curve("M" + "L".join(points), f"{len(values):,}", figure(low), figure(high), listed)
+    return Curve("M" + "L".join(points), f"{len(values):,}", figure(low, 3), figure(high, 3), listed)
 
 
 def _inline(value: Any) -> str:

@@ -20,9 +20,10 @@ from ..signature.unpack import values as unpacked
 from .controls import ICONS, KIND_WORDS, Control, as_text
 from .figures import duration, figure
 from .forms import example_row
-from .snippets import snippets
+from .snippets import pretty, snippets
 
 MOST_CHOICES = 24
+MOST_SHOWN = 12  # entries of a list or an object in an example; what is copied as a call is whole
 LONGEST = 400  # characters of an example; pictures in base64 are cut
 
 
@@ -117,14 +118,15 @@ def _example(field: Field) -> str:
 
 def cut_json(value: Any) -> str:
     """JSON over lines, with long texts and lists cut short."""
-    return json.dumps(_cut(value), ensure_ascii=False, indent=2)
+    return pretty(_cut(value))
 
 
 def _cut(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _cut(item) for key, item in value.items()}
+        shown = {key: _cut(item) for key, item in list(value.items())[:MOST_SHOWN]}
+        return shown | ({"…": "…"} if len(value) > MOST_SHOWN else {})
     if isinstance(value, list | tuple):
-        return [_cut(item) for item in value[:12]] + ["…"] * (len(value) > 12)
+        return [_cut(item) for item in value[:MOST_SHOWN]] + ["…"] * (len(value) > MOST_SHOWN)
     return value if not isinstance(value, str) or len(value) <= LONGEST else value[:60] + "…"
 
 

@@ -70,11 +70,14 @@ def given(signature: Signature) -> str:
         return f"{in_words(len(output.targets)).capitalize()} outputs"
     if output.classes:
         names = [str(name) for name in output.shown]
-        return f"One of {', '.join(names)}" if len(names) <= MOST_NAMED else f"One of {len(names):,} classes"
+        if len(names) > MOST_NAMED:
+            return f"One of {len(names):,} classes"
+        listed = f"{', '.join(names[:-1])} or {names[-1]}," if len(names) > 1 else names[0]
+        return listed[:1].upper() + listed[1:]
     if output.width > 1 or output.vector:
         return f"{output.width:,} numbers"
     title = title_of(output)
-    return {"text": "A text", "boolean": "Yes or no"}.get(output.kind, "A number") if title == "Prediction" else title.capitalize()
+    return {"text": "A text", "boolean": "Yes or no"}.get(output.kind, "A number") if title == "Prediction" else title
 
 
 def taken(signature: Signature) -> str:

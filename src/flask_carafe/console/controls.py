@@ -150,7 +150,9 @@ def _slider(field: Field, value: str) -> Slider | None:
     except ValueError:
         now = (low + high) / 2
     step = _nice_step((high - low) / 100, field.kind == "integer")
-    return Slider(_tidy(math.floor(low / step) * step), _tidy(math.ceil(high / step) * step), step, now)
+    low = low if low == field.minimum else _tidy(math.floor(low / step) * step)
+    high = high if high == field.maximum else _tidy(math.ceil(high / step) * step)
+    return Slider(low, high, step, now)
 
 
 def _nice_step(rough: float, whole: bool) -> float:

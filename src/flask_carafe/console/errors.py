@@ -30,6 +30,7 @@ WORDS = {
     404: "The address is not that of a page or a model. Names are kept when versions change, so an old link to a model still works.",
     500: "Something went wrong here, and not in your request. The log has the story under the request id.",
 }
+NEVER = "Names are kept when versions change, so an old link to a model still works; this one leads nowhere."
 HINTS = {404: "The page / lists the models, and /docs their calls."}
 
 
@@ -101,9 +102,9 @@ def _reply(status: int, body: dict[str, Any], nearest: str) -> Response:
         response = Response(msgspec.json.encode(body), status, content_type="application/json")
     else:
         title = f"There is no model called “{nearest_asked()}”" if body["code"] == "model_not_found" else TITLES.get(status, "This did not work")
-        text = "" if body["code"] == "model_not_found" else body["error"]
+        text = NEVER if body["code"] == "model_not_found" else body["error"]
         page = render(
-            "error.html", here="", status=status, title=title, text=text or WORDS[404], hint="" if status == 404 else body.get("hint", ""),
+            "error.html", here="", status=status, title=title, text=text, hint="" if status == 404 else body.get("hint", ""),
             code=body["code"], request_id=body.get("request_id", ""), nearest=nearest,
         )  # fmt: skip
         response = Response(page, status, content_type="text/html; charset=utf-8")

@@ -57,7 +57,7 @@ def duration(ms: float) -> str:
     >>> duration(6.412), duration(0.31), duration(1284.0)
     ('6.4 ms', '0.3 ms', '1.28 s')
     """
-    return f"{ms / 1000:,.2f} s" if ms >= 1000 else f"{ms:.1f} ms"
+    return f"{figure(round(ms / 1000, 2))} s" if ms >= 1000 else f"{ms:.1f} ms"
 
 
 def size(count: int) -> str:

@@ -20,6 +20,7 @@ from ..signature.kinds import kind_of
 from ..signature.kinds.image import read_base64
 from ..signature.unpack import values as unpacked
 from .controls import MOST_CONTROLS, as_text, form_key
+from .snippets import pretty
 
 KEPT_BYTES = 256 * 1024  # pictures up to here come back with the page, so that nobody has to choose them twice
 PASTE = "carafe:paste"
@@ -44,7 +45,7 @@ def example_row(model: Model) -> dict[str, Any]:
     signature = model.entry.signature
     assert signature is not None
     known = model.entry.example if isinstance(model.entry.example, dict) else {}
-    return {field.name: known.get(field.name, _example(field)) for field in signature.fields}
+    return {field.name: _short(known.get(field.name, _example(field))) for field in signature.fields}
 
 
 def _example(field: Field) -> Any:
@@ -71,7 +72,7 @@ def _is_picture(signature: Signature, name: str) -> bool:
 
 def laid_out(row: Mapping[str, Any]) -> str:
     """A row as JSON with one value a line."""
-    return json.dumps(row, ensure_ascii=False, indent=2)
+    return pretty(row)
 
 
 def read_sent(signature: Signature) -> Sent:
@@ -105,7 +106,7 @@ def rows_of(model: Model, sent: Sent) -> Rows | Pending:
     if sent.pasted is not None:
         return read_pasted(model, sent.pasted)
     values = {name: [text] for name, text in sent.values.items() if name not in sent.files}
-    return decoder.form(values, {name: [upload] for name, upload in sent.files.items()})
+    return decoder.form(values, sent.files)
 
 
 def read_pasted(model: Model, text: str) -> Rows | Pending:
@@ -144,8 +145,15 @@ def row_sent(model: Model, rows: Rows | Pending | None, sent: Sent) -> dict[str,
     row = {}
     for field in signature.fields:
         upload = sent.files.get(field.name)
-        row[field.name] = {"file": _bare(upload.filename)} if upload else checked.get(field.name, _typed(field, sent.values.get(field.name, "")))
+        row[field.name] = {"file": _bare(upload.filename)} if upload else _short(checked.get(field.name, _typed(field, sent.values.get(field.name, ""))))
     return row
+
+
+def _short(value: Any) -> Any:
+    """Whole numbers without their ``.0``: JSON does not tell the two apart, and people do."""
+    if isinstance(value, list):
+        return [_short(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else value
 
 
 def _typed(field: Field, text: str) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import request, url_for
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from .. import __version__
 from .assets import load_assets
@@ -47,12 +48,22 @@ def plain(value: float) -> str:
     return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else repr(float(value))
 
 
+def ticked(text: str) -> Markup:
+    """``text`` escaped, with what stands between backticks as code.
+
+    >>> ticked("say `x<1`")
+    Markup('say <code>x&lt;1</code>')
+    """
+    parts = text.split("`")
+    return Markup("").join(Markup("<code>{}</code>").format(part) if index % 2 else part for index, part in enumerate(parts))
+
+
 def make_environment() -> Environment:
     """Autoescape on, blocks trimmed, an unknown name is an error."""
     made = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined, auto_reload=False
     )
-    made.filters |= {"figure": figure, "percent": percent, "duration": duration, "plain": plain}
+    made.filters |= {"figure": figure, "percent": percent, "duration": duration, "plain": plain, "ticked": ticked}
     made.globals |= {"url": page_url, "asset": asset_url, "carafe_version": __version__}
     return made
 

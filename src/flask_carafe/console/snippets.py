@@ -12,7 +12,9 @@ from markupsafe import Markup, escape
 from ..signature import Field
 
 MOST_ITEMS = 12  # longer lists are cut short in what is shown; what is copied is whole
-COMMENT, STRING, NUMBER = r"(?P<c>(?:^|(?<=\s))(?:#|//)[^\n]*)", r"(?P<s>'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")", r"(?P<n>(?<![\w.])-?\d[\d_.]*(?:e[+-]?\d+)?\b)"
+COMMENT = r"(?P<c>(?:^|(?<=\s))(?:#|//)[^\n]*)"
+STRING = r"(?P<s>'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")"
+NUMBER = r"(?P<n>(?<![\w.:/])-?\d[\d_.]*(?:e[+-]?\d+)?\b)"
 WORDS = {
     "curl": "curl",
     "python": "import|from|as|with|open|print|for|in|True|False|None",
@@ -46,10 +48,10 @@ def _is_file(value: Any) -> bool:
 
 
 def _json_call(url: str, row: Mapping[str, Any]) -> tuple[str, str, str, str]:
-    body = json.dumps(row, ensure_ascii=False, indent=2)
+    body = pretty(row)
     python = as_python(row)
     return (
-        f"curl {shell(url)} \\\n  -H 'Content-Type: application/json' \\\n  -d {shell(body)}",
+        f"curl {shell(url)} \\\n  -H 'Content-Type: application/json' \\\n  -d {shell(_indented(body, 2))}",
         f"import requests\n\nreply = requests.post(\n    {quoted(url)},\n    json={_indented(python, 4)},\n)\nprint(reply.json()[\"prediction\"])",
         "import json\nfrom urllib.request import Request, urlopen\n\n"
         f"row = {python}\n"
@@ -90,6 +92,24 @@ def _stdlib_files(url: str, texts: Mapping[str, str], names: Mapping[str, str]) 
 def _file_name(value: Any, field: Field) -> str:
     sent = value.get("file") if isinstance(value, Mapping) else ""
     return sent or ("picture.png" if field.kind == "image" else "document.pdf")
+
+
+def pretty(value: Any, depth: int = 0) -> str:
+    """JSON over lines; lists of plain values stay on one, as people write them.
+
+    >>> print(pretty({"a": [1, 2], "b": {}}))
+    {
+      "a": [1, 2],
+      "b": {}
+    }
+    """
+    inside, outside = "  " * (depth + 1), "  " * depth
+    if isinstance(value, Mapping) and value:
+        items = [f"{inside}{json.dumps(key, ensure_ascii=False)}: {pretty(item, depth + 1)}" for key, item in value.items()]
+        return "{\n" + ",\n".join(items) + f"\n{outside}}}"
+    if isinstance(value, list | tuple) and any(isinstance(item, Mapping | list | tuple) for item in value):
+        return "[\n" + ",\n".join(inside + pretty(item, depth + 1) for item in value) + f"\n{outside}]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def shell(text: str) -> str:
