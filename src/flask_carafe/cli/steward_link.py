@@ -16,6 +16,7 @@ from ..errors import HostFault
 from ..hosting.ensure import ensure_steward
 
 MOST_LINE_BYTES = 64 * 1024 * 1024
+CONNECT_TRIES = 20
 
 
 class StewardLink:
@@ -32,18 +33,25 @@ class StewardLink:
         self._asking = asyncio.Lock()
 
     async def connect(self) -> None:
-        """Reach the steward, starting one where there is none, and say hello.
+        """Reach the steward, starting one where there is none, say hello and wait for its table.
 
         :raises HostFault: there is none and none can be started.
         """
-        path = await asyncio.to_thread(ensure_steward, self.home)
-        try:
-            reader, self._writer = await asyncio.open_unix_connection(path, limit=MOST_LINE_BYTES)
-        except OSError as exc:
-            raise HostFault(f"The steward cannot be reached: {exc}") from exc
-        self.ended.clear()
-        self._say({"op": "hello", "role": "cli", "pid": os.getpid(), "watch": True})
-        self._task = asyncio.create_task(self._read(reader), name="carafe-steward-link")
+        for _ in range(CONNECT_TRIES):
+            path = await asyncio.to_thread(ensure_steward, self.home)
+            try:
+                reader, self._writer = await asyncio.open_unix_connection(path, limit=MOST_LINE_BYTES)
+            except OSError:
+                continue
+            self.ended.clear()
+            self.changed.clear()
+            self._say({"op": "hello", "role": "cli", "pid": os.getpid(), "watch": True})
+            self._task = asyncio.create_task(self._read(reader), name="carafe-steward-link")
+            await self.changed.wait()
+            if not self.ended.is_set():
+                return  # else it was a steward that is dying: its socket took us in and nobody reads
+            await asyncio.sleep(0.05)
+        raise HostFault("The steward ends as soon as it is reached.")
 
     def _say(self, message: dict[str, Any]) -> None:
         if self._writer is not None and not self._writer.is_closing():

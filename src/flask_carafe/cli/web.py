@@ -41,6 +41,7 @@ def main(text: str) -> None:
     """Serve until SIGTERM; accepted requests are finished within ``drain_s``."""
     from granian.constants import HTTPModes, Interfaces
     from granian.http import HTTP1Settings
+    from granian.log import LogLevels
     from granian.server import Server
 
     options = msgspec.json.decode(text, type=WebOptions)
@@ -63,7 +64,7 @@ def main(text: str) -> None:
         respawn_interval=0.2,
         workers_kill_timeout=max(1, int(options.drain_s)),
         log_enabled=True,
-        log_level="warning",
+        log_level=LogLevels.warning,
         log_access=False,
     )
     server.serve(target_loader=_Loader(options.target), wrap_loader=False)

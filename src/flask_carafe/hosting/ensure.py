@@ -16,7 +16,7 @@ from .process import clean_environment, interpreter, peer_uid, spawn
 from .rundir import BASE_VARIABLE, run_dir
 
 SOCKET_NAME = "steward.sock"
-STEWARD_VARIABLES = ("CARAFE_PYTHON", "CARAFE_LOG_FORMAT", "CARAFE_LOG_LEVEL", "CARAFE_STEWARD_IDLE_S", "CARAFE_HOST_IDLE_S", BASE_VARIABLE)
+STEWARD_VARIABLES = ("CARAFE_PYTHON", "CARAFE_LOG_FORMAT", "CARAFE_LOG_LEVEL", "_CARAFE_STEWARD_IDLE_S", "_CARAFE_HOST_IDLE_S", BASE_VARIABLE)
 
 
 def steward_socket(directory: Path) -> Path:

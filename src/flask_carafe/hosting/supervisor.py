@@ -13,7 +13,7 @@ import logging
 import os
 import secrets
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 START_TIMEOUT_S = 30.0  # an interpreter from a cold disk; a fork takes milliseconds
 ADOPT_TIMEOUT_S = 12.0  # a host may be in the middle of a frame for as long as the hang limit
 TAIL_EVERY_S = 0.2
+ZYGOTE_PAUSE_S = 0.2  # before a dead zygote is replaced: one that dies of what it imports must not spin
 LIBRARIES = frozenset((
     "sklearn", "numpy", "scipy", "pandas", "joblib", "threadpoolctl", "skops", "cloudpickle", "onnxruntime",
     "xgboost", "lightgbm", "catboost", "PIL", "pypdf", "docx2txt",
@@ -58,6 +59,7 @@ class Supervisor:
         self._records = HostRecords(run_dir)
         self._zygote: Zygote | None = None
         self._zygote_lock = asyncio.Lock()
+        self._stopping = False
         self._unforkable: set[str] = set()  # modules that start threads when imported, or end the zygote: their hosts are started fresh
         self._children: list[subprocess.Popen[bytes]] = []
         self._number = self._records.next_number()
@@ -119,22 +121,48 @@ class Supervisor:
             pid, started = await zygote.fork(order)
         return await self._greet(order, Process(pid, started))
 
+    async def warm(self, modules: Sequence[str]) -> None:
+        """Have a zygote with ``modules`` imported, so that the next host is there in milliseconds."""
+        wanted = [module for module in importable(modules) if module not in self._unforkable]
+        with contextlib.suppress(HostFault, HostLost, CannotFork):
+            async with self._zygote_lock:
+                await self._ready_zygote(wanted)
+
     async def _ready_zygote(self, modules: list[str]) -> Zygote:
         """The zygote with ``modules`` imported; one that got threads from them is put away and they are remembered."""
+        if self._stopping:
+            raise HostFault("The hosts are being stopped.")
         if self._zygote is None or self._zygote.closed.is_set():
-            if self._zygote is not None:
-                log.warning("The zygote (pid %d) has ended; another is started.", self._zygote.pid)
-                await self._zygote.close()
-            self._zygote = await Zygote.start(self.python, self.run_dir / "zygote.log", clean_environment())
-            self._tails.setdefault("zygote", LogTail(self.run_dir / "zygote.log", "zygote", from_end=True))
-        await self._zygote.import_modules(modules)
-        if self._zygote.threads > 1:
-            threads, zygote = self._zygote.threads, self._zygote
+            await self._replace_zygote()
+        zygote = self._zygote
+        assert zygote is not None
+        await zygote.import_modules(modules)
+        if zygote.threads > 1:
             self._unforkable.update(modules)
             self._zygote = None
             await zygote.close()
-            raise CannotFork(f"importing {', '.join(modules)} started {threads - 1} threads")
-        return self._zygote
+            raise CannotFork(f"importing {', '.join(modules)} started {zygote.threads - 1} threads")
+        return zygote
+
+    async def _replace_zygote(self) -> None:
+        if self._zygote is not None:
+            log.warning("The zygote (pid %d) has ended; another is started.", self._zygote.pid)
+            await self._zygote.close()
+        self._tails.setdefault("zygote", LogTail(self.run_dir / "zygote.log", "zygote", from_end=True))
+        zygote = self._zygote = await Zygote.start(self.python, self.run_dir / "zygote.log", clean_environment())
+        self._background(self._watch_zygote(zygote), "carafe-watch-zygote")
+
+    async def _watch_zygote(self, zygote: Zygote) -> None:
+        """When the zygote dies its successor imports at once what it knew: a crashed host must not wait for that."""
+        await zygote.closed.wait()
+        if self._zygote is zygote and not self._stopping:
+            await asyncio.sleep(ZYGOTE_PAUSE_S)
+            await self.warm(sorted(zygote.imported))
+
+    def _background(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._watching.add(task)
+        task.add_done_callback(self._watching.discard)
 
     async def _start_fresh(self, order: dict[str, Any]) -> HostHandle:
         reading, writing = os.pipe()
@@ -182,9 +210,7 @@ class Supervisor:
     def _keep(self, handle: HostHandle) -> HostHandle:
         self.hosts[handle.id] = handle
         self._records.add(HostRecord(id=handle.id, pid=handle.pid, started=handle.process.started, address=handle.address, token=handle.token))
-        task = asyncio.create_task(self._watch(handle), name=f"carafe-watch-{handle.id}")
-        self._watching.add(task)
-        task.add_done_callback(self._watching.discard)
+        self._background(self._watch(handle), f"carafe-watch-{handle.id}")
         return handle
 
     async def _watch(self, handle: HostHandle) -> None:
@@ -237,12 +263,14 @@ class Supervisor:
         self._forget(handle.id)
 
     async def stop(self) -> None:
-        """End every host and the zygote, and wait until they are gone."""
+        """End every host and the zygote, and wait until they are gone; none is started any more."""
+        self._stopping = True
         await asyncio.gather(*(self.stop_host(handle) for handle in list(self.hosts.values())))
+        async with self._zygote_lock:
+            zygote, self._zygote = self._zygote, None
+        if zygote is not None:
+            await zygote.close()
         await asyncio.gather(*self._watching)
-        if self._zygote is not None:
-            await self._zygote.close()
-            self._zygote = None
         if self._tailing is not None:
             self._tailing.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -30,7 +30,7 @@ class Zygote:
 
     def __init__(self, process: subprocess.Popen[bytes], stream: FrameStream) -> None:
         self._process, self._stream = process, stream
-        self._imported: set[str] = set()
+        self.imported: set[str] = set()
         self.threads = 1
 
     @classmethod
@@ -58,11 +58,11 @@ class Zygote:
 
     async def import_modules(self, modules: Sequence[str]) -> None:
         """Import what is not imported yet; modules that fail are left to the host, which says why in its own words."""
-        new = [module for module in modules if module not in self._imported]
+        new = [module for module in modules if module not in self.imported]
         if not new:
             return
         reply = await self._stream.ask({"op": "import", "modules": new}, IMPORT_TIMEOUT_S)
-        self._imported.update(new)
+        self.imported.update(new)
         self.threads = int(reply.get("threads", 1))
 
     async def fork(self, order: Mapping[str, Any]) -> tuple[int, int]:

@@ -1,0 +1,135 @@
+"""From a spec to a host that has passed the trial, and from a crashed host back to one that answers."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..artifacts.spec import ModelSpec
+from ..config import show_size
+from ..errors import CarafeError, HostFault, HostLost, TrialFailed
+from ..hosting import trial
+from ..hosting.handle import HostHandle
+from ..hosting.supervisor import Supervisor
+from ..signature import Rows, Signature
+from ..signature.decode import Decoder
+from ..signature.schema import example_request
+
+LOAD_TIMEOUT_S = 300.0
+FACTS = (
+    "signature", "runtime", "estimator", "libraries", "max_batch_rows", "unverified", "warnings", "load_ms", "memory_bytes", "example",
+)  # fmt: skip
+
+
+class Recipe(msgspec.Struct, frozen=True):
+    """How to load the same bytes again: libraries to import beforehand, and the ``load`` request."""
+
+    modules: tuple[str, ...]
+    load: dict[str, Any]
+
+
+class Loaded(msgspec.Struct):
+    """A host that has passed the trial, and what the trial found: the version's part of a table entry."""
+
+    handle: HostHandle
+    facts: dict[str, Any]
+    recipe: Recipe
+
+
+async def bring_up(supervisor: Supervisor, spec: ModelSpec, home: Path) -> Loaded:
+    """Inspect, start a host, try it; the host that passed is the one that serves.
+
+    :raises ArtifactRefused: the file must not be served.
+    :raises HostFault: no host could be started.
+    """
+    inspection = await asyncio.to_thread(trial.examine, spec, home)
+    handle = await supervisor.start_host(inspection.modules)
+    try:
+        admission = await trial.admit(handle, spec, inspection)
+    except HostLost as exc:
+        raise TrialFailed("Its process ended during the trial.", "The log has its last words; it may have run out of memory.") from exc
+    except CarafeError:
+        await supervisor.stop_host(handle)
+        raise
+    return Loaded(handle, facts_of(admission, spec), Recipe(tuple(inspection.modules), inspection.load))
+
+
+async def bring_back(supervisor: Supervisor, recipe: Recipe, facts: dict[str, Any]) -> HostHandle:
+    """Start a host again with the bytes that passed the trial; it answers one prediction before it serves.
+
+    :raises CarafeError: it could not be started, did not load them, or did not answer.
+    """
+    handle = await supervisor.start_host(recipe.modules)
+    try:
+        await _reload(handle, recipe, facts)
+    except HostLost as exc:
+        raise HostFault("its process ended while it loaded the model") from exc
+    except CarafeError:
+        await supervisor.stop_host(handle)
+        raise
+    return handle
+
+
+async def _reload(handle: HostHandle, recipe: Recipe, facts: dict[str, Any]) -> None:
+    await asked(handle, recipe.load, LOAD_TIMEOUT_S)
+    signature = msgspec.convert(facts["signature"], Signature)
+    await asked(handle, {"op": "configure", "signature": facts["signature"], "max_batch_rows": facts["max_batch_rows"]})
+    rows = _example_rows(signature, facts.get("example"))
+    if rows is not None:
+        _, errors = await handle.predict(signature, rows, LOAD_TIMEOUT_S)
+        if errors:
+            raise HostFault(f"it fails on the example that it answered before: {errors[0].message}")
+
+
+def _example_rows(signature: Signature, example: Any) -> Rows | None:
+    """The example as rows; None where there is none, or where its pictures would have to be decoded first."""
+    if example is None:
+        return None
+    rows = Decoder(signature).json(msgspec.json.encode(example))
+    return rows if isinstance(rows, Rows) else None
+
+
+async def asked(handle: HostHandle, message: dict[str, Any], timeout_s: float = 30.0) -> dict[str, Any]:
+    """A request whose refusal is an error.
+
+    :raises HostFault: the host said no; its reason.
+    """
+    reply = await handle.request(message, timeout_s)
+    if not reply.get("ok"):
+        raise HostFault(str((reply.get("error") or {}).get("message", "no reason given")))
+    return reply
+
+
+def facts_of(admission: trial.Admission, spec: ModelSpec) -> dict[str, Any]:
+    """What the trial found, as the table tells it."""
+    description = admission.description
+    runtime = str(description.get("runtime", ""))
+    version = admission.libraries.get(runtime, "")
+    return {
+        "signature": msgspec.to_builtins(admission.signature),
+        "runtime": f"{runtime} {version}".strip(),
+        "estimator": str(description.get("estimator", "")),
+        "libraries": admission.libraries,
+        "max_batch_rows": min(spec.max_batch_rows, admission.max_batch_rows or spec.max_batch_rows),
+        "unverified": admission.unverified,
+        "warnings": list(admission.warnings),
+        "load_ms": admission.load_ms,
+        "memory_bytes": admission.memory_bytes,
+        "example": _example(admission.signature),
+    }
+
+
+def _example(signature: Signature) -> Any:
+    """A request that this model answers, or None where it wants files and nobody should paste one."""
+    if any(field.kind in {"image", "document"} for field in signature.fields):
+        return None
+    return example_request(signature)
+
+
+def in_short(facts: dict[str, Any]) -> str:
+    """``scikit-learn 1.9.1, LogisticRegression, 1.6 MiB``."""
+    memory = show_size(facts["memory_bytes"]) if facts["memory_bytes"] else ""
+    return ", ".join(filter(None, (facts["runtime"], facts["estimator"], memory)))

@@ -1,0 +1,325 @@
+"""Keeps one model served: admits it, watches its host, starts it again, replaces it without a gap.
+
+States of a table entry: ``loading`` (no version yet), ``ready``, ``failed`` (its host ended and is being started
+again), ``refused`` (its file must not be served; nothing is tried until it is declared anew or reloaded).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from ..artifacts.spec import ModelSpec, digest
+from ..errors import ArtifactRefused, CarafeError, HostFault, HostLost
+from ..hosting.backoff import Backoff
+from ..hosting.handle import HostHandle
+from ..hosting.supervisor import Supervisor
+from . import bringup
+
+log = logging.getLogger(__name__)
+ACK_S = 2.0
+GRACE_S = 2.5  # rows that a worker had queued for the old host may still be on their way: a request's deadline and a bit
+MEDIA_LIBRARIES = ("PIL", "PIL.Image", "pypdf", "docx2txt")
+
+
+class Owner(Protocol):
+    """What a keeper needs of its steward."""
+
+    home: Path
+    supervisor: Supervisor
+    loading: asyncio.Semaphore
+
+    def publish(self) -> None: ...
+
+    def note_recipe(self, name: str, recipe: bringup.Recipe) -> None: ...
+
+    async def published(self, timeout_s: float = 2.0) -> bool: ...
+
+
+class Live(msgspec.Struct):
+    """The version that answers now: its host, how to load it again, and its part of the table."""
+
+    handle: HostHandle
+    digest: str
+    facts: dict[str, Any]
+    recipe: bringup.Recipe | None
+
+
+class ModelKeeper:
+    """One model of one steward; everything happens in its own task, one thing after the other."""
+
+    def __init__(self, owner: Owner, name: str) -> None:
+        self.name = name
+        self._owner = owner
+        self._live: Live | None = None
+        self._wanted: tuple[ModelSpec, bool] | None = None
+        self._state, self._reason, self._hint = "loading", "", ""
+        self._spec: ModelSpec | None = None
+        self._refused_digest = ""
+        self._version, self._restarts = 0, 0
+        self._why_killed = ""
+        self._wake, self._backoff = asyncio.Event(), Backoff()
+        self._retiring: set[asyncio.Task[None]] = set()
+        self._task = asyncio.create_task(self._run(), name=f"carafe-keep-{name}")
+
+    # What the steward asks
+
+    def want(self, spec: ModelSpec, *, again: bool = False) -> None:
+        """Serve ``spec`` from now on; the same bytes and options change nothing, unless ``again``."""
+        self._wanted, self._spec = (spec, again), spec
+        self._wake.set()
+
+    def adopt(self, handle: HostHandle, entry: dict[str, Any], recipe: bringup.Recipe | None) -> bool:
+        """Go on with a host that a steward before this one had in its table; False when it cannot be used."""
+        if handle.state != "ready" or not entry.get("signature"):
+            return False
+        self._live = Live(handle, entry["digest"], {key: entry[key] for key in bringup.FACTS if key in entry}, recipe)
+        self._version, self._restarts, self._state = entry["version"], entry["restarts"], "ready"
+        self._backoff.started(time.monotonic())
+        return True
+
+    def kill(self, host_id: str, why: str) -> bool:
+        """Kill the host ``host_id`` if it is this model's."""
+        if self._live is None or self._live.handle.id != host_id:
+            return False
+        self._why_killed = why
+        return self._live.handle.kill()
+
+    @property
+    def wants_media(self) -> bool:
+        """Whether some field is a picture or a document."""
+        signature: dict[str, Any] = self._live.facts["signature"] if self._live else {"fields": []}
+        return any(field["kind"] in {"image", "document"} for field in signature["fields"])
+
+    def entry(self) -> dict[str, Any]:
+        """This model's part of the routing table."""
+        spec, live = self._spec, self._live
+        shown: dict[str, Any] = {"name": self.name, "version": max(self._version, 1), "digest": "", "restarts": self._restarts}
+        shown |= {"state": self._state, "reason": self._reason, "hint": self._hint, "signature": None, "hosts": []}
+        if spec is not None:
+            shown |= {"description": spec.description, "routes": list(spec.routes), "timeout_ms": spec.timeout_ms, "required": spec.required}
+        if live is not None:
+            shown |= live.facts | {"digest": live.digest}
+            if self._state == "ready":
+                handle = live.handle
+                shown["hosts"] = [{"id": handle.id, "address": handle.address, "token": handle.token, "pid": handle.pid}]
+        return shown
+
+    def retire(self) -> None:
+        """The model is declared no more: stop its host once workers have heard of it."""
+        self._task.cancel()
+        if self._live is not None:
+            self._send_home(self._live.handle)
+
+    async def close(self) -> None:
+        """End this keeper's tasks; its host is the supervisor's to stop."""
+        self._task.cancel()
+        for task in self._retiring:
+            task.cancel()
+        await asyncio.gather(self._task, *self._retiring, return_exceptions=True)
+
+    # Its own task
+
+    async def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            if self._wanted is not None:
+                await self._guarded(self._take_up(*self._wanted))
+            elif self._live is not None and self._live.handle.closed.is_set():
+                await self._guarded(self._restart(self._live))
+            else:
+                await self._something()
+
+    async def _guarded(self, step: Any) -> None:
+        """Run one step; a mistake of ours must show on the page, and not end the keeper without a word."""
+        try:
+            await step
+        except Exception as exc:
+            log.exception("Keeping model %r failed.", self.name)
+            self._wanted = None
+            self._set("failed", f"Carafe itself failed on this model: {type(exc).__name__}.")
+            await self._nap(5.0)
+
+    async def _something(self) -> None:
+        """Until something is wanted, or the host has ended."""
+        waits = [asyncio.ensure_future(self._wake.wait())]
+        if self._live is not None:
+            waits.append(asyncio.ensure_future(self._live.handle.closed.wait()))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    async def _nap(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+
+    def _set(self, state: str, reason: str = "", hint: str = "") -> None:
+        self._state, self._reason, self._hint = state, reason, hint
+        self._owner.publish()
+
+    async def _take_up(self, spec: ModelSpec, again: bool) -> None:
+        """Admit ``spec`` and put it in the place of what is served now; refused, that goes on."""
+        before = self._live
+        try:
+            wanted_digest = await asyncio.to_thread(digest, spec)
+            if not again and self._is_known(wanted_digest):
+                return
+            if before is None:
+                self._set("loading")
+            async with self._owner.loading:
+                loaded = await bringup.bring_up(self._owner.supervisor, spec, self._owner.home)
+        except ArtifactRefused as exc:
+            self._refuse(spec, exc)
+            return
+        except (HostFault, HostLost) as exc:
+            await self._try_later(exc)
+            return
+        if self._wanted is not None and self._wanted[0] is spec:
+            self._wanted = None
+        self._live = Live(loaded.handle, wanted_digest, loaded.facts, loaded.recipe)
+        self._owner.note_recipe(self.name, loaded.recipe)
+        self._version, self._refused_digest = self._version + 1, ""
+        self._backoff.started(time.monotonic())
+        self._set("ready")
+        log.info("Model %r is ready: %s.", self.name, bringup.in_short(loaded.facts))
+        if before is not None:
+            self._send_home(before.handle)
+
+    def _is_known(self, wanted_digest: str) -> bool:
+        """Whether these bytes and options are served or refused already."""
+        served = self._live is not None and self._live.digest == wanted_digest
+        if not served and self._refused_digest != wanted_digest:
+            return False
+        self._wanted = None
+        self._owner.publish()
+        return True
+
+    def _refuse(self, spec: ModelSpec, exc: ArtifactRefused) -> None:
+        self._wanted = None
+        with contextlib.suppress(CarafeError):
+            self._refused_digest = digest(spec)
+        log.error("Model %r is refused: %s %s", self.name, exc, exc.hint)
+        if self._live is None:
+            self._set("refused", str(exc), exc.hint)
+        else:
+            log.error("Model %r goes on with its version %d.", self.name, self._version)
+            self._owner.publish()
+
+    async def _try_later(self, exc: CarafeError) -> None:
+        """A host could not be started: that is our trouble or the machine's, not the file's."""
+        delay = self._backoff.after_crash(time.monotonic())
+        log.error("No host for model %r: %s It is tried again in %g s.", self.name, exc, delay)
+        if self._live is None:
+            self._set("failed", str(exc))
+        await self._nap(max(delay, 0.1))
+
+    async def _restart(self, live: Live) -> None:
+        """The host has ended: say so at once, start another, load the same bytes, and make one prediction before it serves."""
+        why, self._why_killed = self._why_killed or "its process ended", ""
+        delay = self._backoff.after_crash(time.monotonic())
+        self._restarts += 1
+        self._set("failed", f"It is being restarted: {why}.")
+        host = f"{live.handle.id}, pid {live.handle.pid}"
+        log.warning("The host of model %r (%s) is gone: %s. It is started again in %g s.", self.name, host, why, delay)
+        if delay:
+            await self._nap(delay)
+        if self._wanted is not None:
+            return
+        if live.recipe is None:  # its steward died before it wrote this down: admit it anew
+            self._live, self._wanted = None, (self._spec, True) if self._spec else None
+            return
+        try:
+            live.handle = await bringup.bring_back(self._owner.supervisor, live.recipe, live.facts)
+        except CarafeError as exc:
+            self._why_killed = f"it could not be started again ({exc})"
+            return
+        self._backoff.started(time.monotonic())
+        self._set("ready")
+
+    def _send_home(self, handle: HostHandle) -> None:
+        """Stop a host that serves no more, when every worker goes by a table without it and its rows are answered."""
+        task = asyncio.create_task(self._retire_host(handle), name=f"carafe-retire-{handle.id}")
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
+    async def _retire_host(self, handle: HostHandle) -> None:
+        await self._owner.published(ACK_S)
+        await asyncio.sleep(GRACE_S)
+        await self._owner.supervisor.stop_host(handle)
+
+
+class MediaKeeper:
+    """The host that decodes pictures and documents, kept while some model wants it."""
+
+    name = "media"
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+        self._handle: HostHandle | None = None
+        self._backoff = Backoff()
+        self._task: asyncio.Task[None] | None = None
+        self._wanted = False
+
+    @property
+    def wanted(self) -> bool:
+        return self._wanted
+
+    @wanted.setter
+    def wanted(self, value: bool) -> None:
+        self._wanted = value
+        if value and self._task is None:
+            self._task = asyncio.create_task(self._run(), name="carafe-keep-media")
+
+    def adopt(self, handle: HostHandle) -> None:
+        """Go on with the media host of a steward before this one."""
+        self._handle = handle
+
+    def entry(self) -> dict[str, Any] | None:
+        """Its part of the routing table; None while nobody wants it."""
+        if not self._wanted:
+            return None
+        handle = self._handle if self._handle and not self._handle.closed.is_set() else None
+        hosts = [{"id": handle.id, "address": handle.address, "token": handle.token, "pid": handle.pid}] if handle else []
+        return {"hosts": hosts}
+
+    def kill(self, host_id: str, why: str) -> bool:
+        return self._handle is not None and self._handle.id == host_id and self._handle.kill()
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            if self._handle is None or self._handle.closed.is_set():
+                await self._start()
+            else:
+                await self._handle.closed.wait()
+                self._owner.publish()
+                await asyncio.sleep(self._backoff.after_crash(time.monotonic()))
+
+    async def _start(self) -> None:
+        try:
+            handle = await self._owner.supervisor.start_host(MEDIA_LIBRARIES)
+            reply = await handle.request({"op": "load", "files": [], "options": {"runtime": "media"}}, bringup.LOAD_TIMEOUT_S)
+            if not reply.get("ok"):
+                await self._owner.supervisor.stop_host(handle)
+                raise HostFault(str(reply.get("error", {}).get("message", "no reason given")))
+        except CarafeError as exc:
+            delay = max(0.5, self._backoff.after_crash(time.monotonic()))
+            log.error("No host for pictures and documents: %s It is tried again in %g s.", exc, delay)
+            await asyncio.sleep(delay)
+            return
+        self._handle = handle
+        self._backoff.started(time.monotonic())
+        self._owner.publish()
