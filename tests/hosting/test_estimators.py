@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +23,6 @@ MOST_UNSERVABLE = 5
 def unservable() -> list[str]:
     """Names in the first column of the table."""
     return re.findall(r"^\| `(\w+)` \|", TABLE.read_text(), re.MULTILINE)
-
-
-@pytest.fixture(scope="module")
-def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
-    made = Zygote(tmp_path_factory.mktemp("z"), modules=["sklearn.linear_model", "sklearn.ensemble", "sklearn.pipeline"])
-    assert made.imported["threads"] == 1
-    yield made
-    made.end()
 
 
 def decoded(description: dict[str, Any], columns: list[Any], n: int) -> tuple[np.ndarray, list[np.ndarray]]:
