@@ -36,8 +36,8 @@ ML = {
     "numpy", "scipy", "sklearn", "pandas", "joblib", "skops", "cloudpickle", "onnx", "onnxruntime", "xgboost", "lightgbm", "catboost",
     "torch", "tensorflow", "keras", "PIL", "pypdf", "docx2txt", "threadpoolctl", "polars", "pyarrow",
 }  # fmt: skip
-# The child of `carafe demo` that trains is no web process: it is started as a script of its own.
-TRAINS = {"demo/train.py"}
+# The child of `carafe demo` that trains is no web process: nothing imports this folder.
+TRAINS = "demo/training/"
 
 
 def modules() -> Iterator[tuple[str, Path, ast.Module]]:
@@ -82,7 +82,7 @@ def test_imports_run_downward_and_faces_never_import_each_other() -> None:
         room = room_of(inside)
         for line, name in imported(inside, tree):
             other = own_room(name)
-            if other is None or other == room or name == "flask_carafe.__version__":
+            if other is None or other == room or name in ("flask_carafe", "flask_carafe.__version__"):
                 continue
             if FLOOR_OF[other] > FLOOR_OF[room] or {room, other} <= APART:
                 wrong.append(f"{inside}:{line} imports {name}")
@@ -100,8 +100,16 @@ def test_flask_is_known_only_above_the_state() -> None:
 def test_only_the_host_script_imports_model_libraries() -> None:
     wrong = []
     for inside, _, tree in modules():
-        if not inside.startswith("hosting/host/") and inside not in TRAINS:
+        if not inside.startswith(("hosting/host/", TRAINS)):
             wrong += [f"{inside}:{line} imports {name}" for line, name in imported(inside, tree) if name.split(".")[0] in ML]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_nothing_imports_the_training_of_the_demo() -> None:
+    wrong = []
+    for inside, _, tree in modules():
+        if not inside.startswith(TRAINS):
+            wrong += [f"{inside}:{line} imports {name}" for line, name in imported(inside, tree) if name.startswith("flask_carafe.demo.training")]
     assert not wrong, "\n".join(wrong)
 
 
