@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from ..artifacts.inspection import survey
 from ..artifacts.spec import ModelSpec
 from ..config import show_size
 from ..errors import CarafeError, HostFault, HostLost, TrialFailed
@@ -16,7 +17,7 @@ from ..hosting.handle import HostHandle
 from ..hosting.supervisor import Supervisor
 from ..signature import Rows, Signature
 from ..signature.decode import Decoder
-from ..signature.schema import example_request
+from ..signature.schema import example_request, trial_request
 
 LOAD_TIMEOUT_S = 300.0
 FACTS = (
@@ -45,16 +46,16 @@ async def bring_up(supervisor: Supervisor, spec: ModelSpec, home: Path) -> Loade
     :raises ArtifactRefused: the file must not be served.
     :raises HostFault: no host could be started.
     """
-    inspection = await asyncio.to_thread(trial.examine, spec, home)
-    handle = await supervisor.start_host(inspection.modules)
+    found = await asyncio.to_thread(survey, spec, home)
+    handle = await supervisor.start_host(found.modules)
     try:
-        admission = await trial.admit(handle, spec, inspection)
+        admission = await trial.admit(handle, spec, found)
     except HostLost as exc:
         raise TrialFailed("Its process ended during the trial.", "The log has its last words; it may have run out of memory.") from exc
     except CarafeError:
         await supervisor.stop_host(handle)
         raise
-    return Loaded(handle, facts_of(admission, spec), Recipe(tuple(inspection.modules), inspection.load))
+    return Loaded(handle, facts_of(admission, spec), Recipe(found.modules, trial.load_request(spec, found)))
 
 
 async def bring_back(supervisor: Supervisor, recipe: Recipe, facts: dict[str, Any]) -> HostHandle:
@@ -77,18 +78,16 @@ async def _reload(handle: HostHandle, recipe: Recipe, facts: dict[str, Any]) -> 
     await asked(handle, recipe.load, LOAD_TIMEOUT_S)
     signature = msgspec.convert(facts["signature"], Signature)
     await asked(handle, {"op": "configure", "signature": facts["signature"], "max_batch_rows": facts["max_batch_rows"]})
-    rows = _example_rows(signature, facts.get("example"))
+    rows = _example_rows(signature)
     if rows is not None:
         _, errors = await handle.predict(signature, rows, LOAD_TIMEOUT_S)
         if errors:
             raise HostFault(f"it fails on the example that it answered before: {errors[0].message}")
 
 
-def _example_rows(signature: Signature, example: Any) -> Rows | None:
-    """The example as rows; None where there is none, or where its pictures would have to be decoded first."""
-    if example is None:
-        return None
-    rows = Decoder(signature).json(msgspec.json.encode(example))
+def _example_rows(signature: Signature) -> Rows | None:
+    """The example as rows; None where its files would have to be decoded first."""
+    rows = Decoder(signature).json(msgspec.json.encode(trial_request(signature)))
     return rows if isinstance(rows, Rows) else None
 
 

@@ -1,0 +1,328 @@
+"""A steward keeps what was declared served. Real processes; models are small Python functions, which load at once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from processes import nothing_left, run_base
+
+from flask_carafe.artifacts.spec import ModelSpec, from_options
+from flask_carafe.cli.steward_link import StewardLink
+from flask_carafe.errors import HostFault
+from flask_carafe.hosting.ensure import is_steward_there
+from flask_carafe.hosting.process import Process
+from flask_carafe.hosting.rundir import run_dir
+
+TRIPLE = "def triple(x: float) -> float:\n    return 3 * x\n"
+Told = dict[str, Any]
+
+
+class Home:
+    """A home with a models' folder beside it, and a connection to its steward."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.run_dir = path / "home", run_dir(path / "home")
+        self.models = path / "models"
+        self.models.mkdir()
+        self.link = StewardLink(self.path)
+
+    def spec(self, name: str = "triple", code: str = TRIPLE, **options: Any) -> ModelSpec:
+        (self.models / f"{name}.py").write_text(code)
+        return from_options(name, files=f"{self.models}/{name}.py:{name}", **options)
+
+    async def until(self, look: Callable[[Told], Any], seconds: float = 10.0, name: str = "triple") -> Told:
+        """The entry of ``name`` as soon as ``look`` finds it right."""
+        async with asyncio.timeout(seconds):
+            while True:
+                self.link.changed.clear()
+                entry = next((entry for entry in self.link.table.get("models", []) if entry["name"] == name), None)
+                if entry is not None and look(entry):
+                    return entry
+                if self.link.ended.is_set():
+                    await self.link.connect()
+                    continue
+                await self.link.changed.wait()
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    with run_base("s") as base:
+        monkeypatch.setenv("CARAFE_RUN_DIR", str(base))
+        monkeypatch.setenv("_CARAFE_STEWARD_IDLE_S", "1")
+        monkeypatch.setenv("_CARAFE_HOST_IDLE_S", "3")
+        yield Home(tmp_path)
+        assert not nothing_left(base, tmp_path)
+
+
+def drive(home: Home, test: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def run() -> None:
+        await home.link.connect()
+        try:
+            await test()
+        finally:
+            await home.link.close()
+
+    asyncio.run(run())
+
+
+def is_ready(entry: Told) -> bool:
+    return entry["state"] == "ready"
+
+
+def host_of(entry: Told) -> int:
+    return int(entry["hosts"][0]["pid"])
+
+
+async def status(home: Home) -> Told:
+    return await home.link.ask({"op": "status"})
+
+
+def test_a_declared_model_is_admitted_and_stands_in_the_table_and_in_its_file(home: Home) -> None:
+    async def test() -> None:
+        await home.link.declare([home.spec(routes="/api", description="Times three.")], "triple")
+        entry = await home.until(is_ready)
+        assert entry["routes"] == ["/api"]
+        assert entry["description"] == "Times three."
+        assert entry["signature"]["fields"][0]["name"] == "x"
+        assert home.link.table["default_model"] == "triple"
+        written = msgspec.json.decode((home.run_dir / "table.json").read_bytes())
+        assert written["models"][0]["hosts"] == entry["hosts"]
+        assert (home.run_dir / "table.json").stat().st_mode & 0o777 == 0o600
+
+    drive(home, test)
+
+
+def test_a_model_that_is_refused_says_why_and_the_others_serve(home: Home) -> None:
+    async def test() -> None:
+        bad = home.models / "bad.pkl"
+        bad.write_bytes(b"this is no pickle at all")
+        await home.link.declare([home.spec(), from_options("bad", files=str(bad))], "")
+        refused = await home.until(lambda entry: entry["state"] == "refused", name="bad")
+        assert refused["reason"]
+        assert refused["hosts"] == []
+        await home.until(is_ready)
+        assert home.link.table["default_model"] is None
+
+    drive(home, test)
+
+
+def test_a_killed_host_is_told_at_once_and_back_within_a_second(home: Home) -> None:
+    async def test() -> None:
+        await home.link.declare([home.spec()], "")
+        first = await home.until(is_ready)
+        os.kill(host_of(first), signal.SIGKILL)
+        failed = await home.until(lambda entry: entry["state"] == "failed", 0.5)
+        assert failed["hosts"] == []
+        assert failed["signature"] == first["signature"]
+        back = await home.until(is_ready, 1.0)
+        assert back["restarts"] == 1
+        assert back["version"] == first["version"]
+        assert host_of(back) != host_of(first)
+
+    drive(home, test)
+
+
+def test_a_host_that_hangs_is_replaced_on_a_workers_word(home: Home) -> None:
+    async def test() -> None:
+        await home.link.declare([home.spec()], "")
+        entry = await home.until(is_ready)
+        home.link._say({"op": "hung", "host": entry["hosts"][0]["id"]})
+        home.link._say({"op": "hung", "host": "h999"})
+        failed = await home.until(lambda entry: entry["state"] == "failed", 1.0)
+        assert "limit" in failed["reason"]
+        await home.until(is_ready, 1.0)
+
+    drive(home, test)
+
+
+def test_the_successor_of_a_killed_steward_goes_on_with_the_same_hosts(home: Home) -> None:
+    async def test() -> None:
+        await home.link.declare([home.spec(), home.spec("twice", "def twice(x: float) -> float:\n    return 2 * x\n")], "twice")
+        before = [await home.until(is_ready), await home.until(is_ready, name="twice")]
+        killed = (await status(home))["pid"]
+        revision = home.link.table["revision"]
+        os.kill(killed, signal.SIGKILL)
+        await home.link.ended.wait()
+        await home.link.connect()
+        after = [await home.until(is_ready, 3.0), await home.until(is_ready, 3.0, name="twice")]
+        assert [entry["hosts"] for entry in after] == [entry["hosts"] for entry in before]
+        assert [entry["version"] for entry in after] == [1, 1]
+        assert (await status(home))["pid"] != killed
+        assert home.link.table["default_model"] == "twice"
+        assert home.link.table["revision"] > revision
+        os.kill(host_of(after[0]), signal.SIGKILL)  # and it can start them again
+        await home.until(lambda entry: is_ready(entry) and entry["restarts"] == 1, 3.0)
+
+    drive(home, test)
+
+
+def test_a_host_that_died_while_there_was_no_steward_is_started_again(home: Home) -> None:
+    async def test() -> None:
+        await home.link.declare([home.spec()], "")
+        first = await home.until(is_ready)
+        os.kill((await status(home))["pid"], signal.SIGKILL)
+        os.kill(host_of(first), signal.SIGKILL)
+        await home.link.ended.wait()
+        await home.link.connect()
+        back = await home.until(lambda entry: is_ready(entry) and host_of(entry) != host_of(first), 3.0)
+        assert back["digest"] == first["digest"]
+
+    drive(home, test)
+
+
+def test_declaring_the_same_again_changes_nothing(home: Home) -> None:
+    async def test() -> None:
+        spec = home.spec()
+        await home.link.declare([spec], "")
+        first = await home.until(is_ready)
+        await home.link.declare([spec], "")
+        await asyncio.sleep(0.3)
+        assert (await home.until(is_ready))["hosts"] == first["hosts"]
+
+    drive(home, test)
+
+
+def test_changed_bytes_are_loaded_beside_the_live_version_which_answers_until_then(home: Home) -> None:
+    async def test() -> None:
+        await home.link.declare([home.spec()], "")
+        first = await home.until(is_ready)
+        await home.link.declare([home.spec(code=TRIPLE.replace("3 * x", "4 * x"))], "")
+        second = await home.until(lambda entry: entry["version"] == 2)
+        assert second["state"] == "ready"
+        assert second["digest"] != first["digest"]
+        old = Process(host_of(first), 0)
+        async with asyncio.timeout(6):
+            while Path(f"/proc/{old.pid}").exists():
+                await asyncio.sleep(0.05)
+
+    drive(home, test)
+
+
+def test_a_reload_that_is_refused_leaves_the_live_version_in_place(home: Home) -> None:
+    async def test() -> None:
+        spec = home.spec()
+        await home.link.declare([spec], "")
+        first = await home.until(is_ready)
+        home.spec(code="def triple(x: float) -> float:\n    raise ValueError('no')\n")
+        await home.link.ask({"op": "reload", "model": "triple"})
+        await asyncio.sleep(1.0)
+        entry = await home.until(is_ready)
+        assert (entry["hosts"], entry["version"]) == (first["hosts"], 1)
+
+    drive(home, test)
+
+
+def test_what_serve_declares_no_more_is_served_no_more(home: Home) -> None:
+    async def test() -> None:
+        await home.link.declare([home.spec(), home.spec("twice", "def twice(x: float) -> float:\n    return 2 * x\n")], "")
+        await home.until(is_ready)
+        await home.until(is_ready, name="twice")
+        await home.link.declare([home.spec()], "")
+        await asyncio.sleep(0.2)
+        assert [entry["name"] for entry in home.link.table["models"]] == ["triple"]
+
+    drive(home, test)
+
+
+def test_a_model_that_crashes_again_and_again_is_met_with_patience(home: Home) -> None:
+    async def test() -> None:
+        await home.link.declare([home.spec()], "")
+        entry = await home.until(is_ready)
+        for restarts in (1, 2):
+            os.kill(host_of(entry), signal.SIGKILL)
+            entry = await home.until(lambda entry, n=restarts: is_ready(entry) and entry["restarts"] == n, 3.0)
+        loop = asyncio.get_running_loop()
+        os.kill(host_of(entry), signal.SIGKILL)
+        began = loop.time()
+        await home.until(lambda entry: is_ready(entry) and entry["restarts"] == 3, 5.0)
+        assert loop.time() - began > 0.9
+
+    drive(home, test)
+
+
+def test_the_steward_leaves_with_its_hosts_when_nobody_is_connected(home: Home) -> None:
+    pids: list[int] = []
+
+    async def test() -> None:
+        await home.link.declare([home.spec()], "")
+        pids.append(host_of(await home.until(is_ready)))
+
+    drive(home, test)
+    assert not nothing_left(home.run_dir, within_s=4.0)
+    assert not is_steward_there(home.run_dir)
+    assert not Path(f"/proc/{pids[0]}").exists()
+    assert not (home.run_dir / "declared.json").exists()
+    assert not list((home.run_dir / "hosts").iterdir())
+
+
+def test_terminal_signals_do_not_end_a_steward_that_is_needed(home: Home) -> None:
+    async def test() -> None:
+        await home.link.declare([home.spec()], "")
+        await home.until(is_ready)
+        pid = (await status(home))["pid"]
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.kill(pid, number)
+        await asyncio.sleep(0.3)
+        assert (await status(home))["pid"] == pid
+        assert os.getsid(pid) != os.getsid(0)
+
+    drive(home, test)
+
+
+def test_processes_that_need_a_steward_at_once_get_one_and_the_same(home: Home) -> None:
+    async def test() -> None:
+        links = [StewardLink(home.path) for _ in range(5)]
+        await asyncio.gather(*(link.connect() for link in links))
+        pids = {(await link.ask({"op": "status"}))["pid"] for link in links}
+        await asyncio.gather(*(link.close() for link in links))
+        assert len(pids) == 1
+
+    asyncio.run(test())
+
+
+def test_a_message_that_makes_no_sense_is_answered_and_harms_nobody(home: Home) -> None:
+    async def test() -> None:
+        with pytest.raises(HostFault, match="knows no"):
+            await home.link.ask({"op": "dance"})
+        with pytest.raises(HostFault, match="understood"):
+            await home.link.ask({"op": "declare", "specs": [{"name": 3}]})
+        with pytest.raises(HostFault, match="no model"):
+            await home.link.ask({"op": "reload", "model": "nobody"})
+        assert (await status(home))["op"] == "status"
+
+    drive(home, test)
+
+
+def test_stop_does_not_end_a_steward_that_another_works_with(home: Home) -> None:
+    async def test() -> None:
+        other = StewardLink(home.path)
+        await other.connect()
+        assert (await home.link.ask({"op": "stop", "unless_used": True}))["op"] == "in_use"
+        await other.close()
+        await asyncio.sleep(0.1)
+        assert (await home.link.ask({"op": "stop", "unless_used": True}))["op"] == "stopping"
+
+    drive(home, test)
+
+
+def test_every_worker_acknowledges_a_table_before_an_old_host_goes(home: Home) -> None:
+    async def test() -> None:
+        reader, writer = await asyncio.open_unix_connection(home.run_dir / "steward.sock")
+        writer.write(b'{"op":"hello","role":"worker","pid":1}\n')
+        table = msgspec.json.decode(await reader.readline())["table"]
+        assert table["format"] == 1
+        writer.write(msgspec.json.encode({"op": "ack", "revision": table["revision"]}) + b"\n")
+        await asyncio.sleep(0.1)
+        links = (await status(home))["links"]
+        assert {"role": "worker", "pid": 1, "acked": table["revision"]} in links
+        writer.close()
+        await writer.wait_closed()
+
+    drive(home, test)
