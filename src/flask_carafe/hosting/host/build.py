@@ -1,7 +1,8 @@
 """From frame columns to what a model takes. One builder for each word that ``description.input.build`` may say.
 
-A builder has ``build(columns, n)`` and ``take(batch, rows)``. Arrays are views of the frame and read-only, so that a model
-cannot change its input between two questions; a model that insists on writing gets a copy each time (``writable``).
+A builder has ``build(columns, n)`` and ``take(batch, rows)``; every question to the model is asked with what ``take`` gives.
+Arrays are views of the frame and read-only, so that a model cannot change its input between two questions; a model that
+insists on writing gets a copy each time (``writable``).
 """
 
 import numpy as np
@@ -63,8 +64,7 @@ class Matrix(object):
         array = floating(column, self.dtype) if column.mask is not None or column.dtype not in (1, 2) else flat(column)
         if array.dtype != self.dtype:
             array = array.astype(self.dtype)
-        array = array.reshape(n, self.width)
-        return array.copy() if self.writable else array
+        return array.reshape(n, self.width)
 
     def take(self, batch, rows):
         if rows is None:
@@ -82,7 +82,7 @@ class Stacked(Matrix):
     def build(self, columns, n):
         made = [floating(columns[i], self.dtype).reshape(n, -1) for i in self.order]
         array = made[0].copy() if len(made) == 1 else np.hstack(made)
-        array.flags.writeable = self.writable
+        array.flags.writeable = False
         return array
 
 
@@ -95,8 +95,7 @@ class Tensor(Matrix):
 
     def build(self, columns, n):
         array = flat(columns[0])
-        array = (array if array.dtype == self.dtype else array.astype(self.dtype)).reshape((n,) + self.shape)
-        return array.copy() if self.writable else array
+        return (array if array.dtype == self.dtype else array.astype(self.dtype)).reshape((n,) + self.shape)
 
 
 class Texts(object):
@@ -109,7 +108,7 @@ class Texts(object):
         return [value if value is not None else "" for value in values] if columns[0].mask is not None else values
 
     def take(self, batch, rows):
-        return batch if rows is None else [batch[row] for row in rows]
+        return list(batch) if rows is None else [batch[row] for row in rows]
 
 
 class Objects(Matrix):
@@ -175,7 +174,7 @@ class Frame(object):
 
     def take(self, batch, rows):
         if rows is None:
-            return batch.copy() if self.writable else batch
+            return batch.copy(deep=self.writable)  # a model that adds a column adds it to its own copy
         return batch.iloc[rows].reset_index(drop=True)
 
 

@@ -9,6 +9,7 @@ class Chain(object):
 
     def __init__(self, steps):
         self.steps, self.model = steps[:-1], steps[-1]
+        self.carafe_model = self.model
         if callable(getattr(self.model, "predict_proba", None)):
             self.predict_proba = self._predict_proba
 

@@ -77,7 +77,7 @@ def _either(thing, *attributes):
 
 def width_of(estimator):
     """How many numbers one row has, or 0."""
-    for step in [estimator, unwrap(estimator), _first(estimator)] + _inner(estimator)[:1]:
+    for step in [estimator, unwrap(estimator), _first(estimator)] + _leading(estimator):
         for attribute in ("n_features_in_", "n_features_", "_n_features", "n_features"):
             value = peek(step, attribute)
             if isinstance(scalar(value), int) and value > 0:
@@ -91,6 +91,15 @@ def width_of(estimator):
             if len(shape) == 1 and shape[0]:
                 return int(shape[0])
     return 1 if "IsotonicRegression" in class_names(_first(estimator)) else 0
+
+
+def _leading(estimator):
+    """The first step, and the one behind it where the first is a plain function that tells nothing."""
+    steps = _inner(estimator)
+    for place, step in enumerate(steps):
+        if "FunctionTransformer" not in class_names(step):
+            return steps[: place + 1]
+    return steps
 
 
 def refine(estimator, columns):

@@ -187,7 +187,7 @@ class OneHot(object):
 
     def take(self, batch, rows):
         if rows is None:
-            return batch.copy() if self.writable else batch
+            return batch.copy()
         return batch.iloc[rows] if self.named else batch[rows]
 
 

@@ -60,6 +60,7 @@ def steps_of(estimator):
 def final(estimator):
     """The estimator whose ``predict`` is asked in the end."""
     while True:
+        estimator = getattr(estimator, "carafe_model", estimator)  # of a chain of files
         steps = steps_of(estimator)
         if len(steps) == 1 and steps[0] is estimator or not steps:
             return estimator

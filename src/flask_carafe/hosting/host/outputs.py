@@ -35,7 +35,7 @@ class Plan(object):
     """``call(X, n)`` gives the columns of ``outputs`` for ``n`` rows."""
 
     def __init__(self, model, probe, version, decoder=None, meaning="", rows=2):
-        """Ask ``model`` with ``probe``, a batch of ``rows`` rows or None when none could be made.
+        """Ask ``model`` with what ``probe()`` makes, a new batch of ``rows`` rows each time, or None when none can be made.
 
         :param decoder: classes of a LabelEncoder that turn the model's integers into names.
         :param meaning: ``logits`` or ``probabilities`` where the numbers of ``predict`` are those.
@@ -53,13 +53,13 @@ class Plan(object):
             self.shortcut = ""
 
     def _ask(self, probe, rows):
-        answer = dense(self.model.predict(probe))
+        answer = dense(self.model.predict(probe()))
         if answer.ndim not in (1, 2) or len(answer) != rows:
             raise OutputInvalid("predict answered an array of shape %s to %d rows" % (answer.shape, rows))
         self.shape, self.dtype, self.sample = answer.shape[1:], answer.dtype, answer
         if self.has_probabilities:
             try:
-                given = self.model.predict_proba(probe)
+                given = self.model.predict_proba(probe())
             except Exception as exc:  # the edge round a user's model: a method that does not apply is common
                 self.has_probabilities = False
                 self.warnings.append("predict_proba raised %s: probabilities are left out" % type(exc).__name__)
@@ -104,18 +104,18 @@ class Plan(object):
         return self.shape and self.shape[0] == len(self.classes)
 
     def call(self, batch, n, take):
-        """Answer ``n`` rows; ``take(batch, rows)`` gives some of them again.
+        """Answer ``n`` rows; ``take(batch, rows)`` gives some of them, and with None all: untouched by an earlier question.
 
         :return: (list of Packed, {row: (code, message)}).
         :raises OutputInvalid: another number of rows or columns than promised.
         """
         if self.shortcut:
-            given = checked(self.model.predict_proba(batch), n, self.wide and self.wide[0])
+            given = checked(self.model.predict_proba(take(batch, None)), n, self.wide and self.wide[0])
             best = given.argmax(axis=1)
             if self.shortcut == "monotone":
                 self._settle_ties(given, best, batch, take)
             return self.handler.from_probabilities(given, best)
-        predicted = checked(self.model.predict(batch), n, self.shape)
+        predicted = checked(self.model.predict(take(batch, None)), n, self.shape)
         given = self.model.predict_proba(take(batch, None)) if self.has_probabilities else None
         return self.handler.answer(predicted, given, n)
 

@@ -18,20 +18,20 @@ def value_of(one):
     return 0.0
 
 
-def batch(runtime, n):
-    """``n`` equal rows as ``runtime`` would build them; None when it takes nothing that is known.
+def maker(runtime, n):
+    """A function that makes ``n`` equal rows as ``runtime`` would build them, new each time; None when nothing is known.
 
     The builder made for this is thrown away; ``configure`` makes the real one.
     """
     if not runtime.columns:
         return None
     fields = [field_of(place, one) for place, one in enumerate(runtime.columns)]
-    signature = {"fields": fields, "layout": "columns"}
-    kept, layout = runtime.builder, runtime.configure(signature)
-    try:
-        return runtime.build([column_of(one, field, dtype, width, n) for one, field, (dtype, width) in zip(runtime.columns, fields, layout)], n)
-    finally:
-        runtime.probe_builder, runtime.builder = runtime.builder, kept
+    kept, layout = runtime.builder, runtime.configure({"fields": fields, "layout": "columns"})
+    builder, runtime.builder = runtime.builder, kept
+    columns = [column_of(one, field, dtype, width, n) for one, field, (dtype, width) in zip(runtime.columns, fields, layout)]
+    batch = builder.build(columns, n)
+    builder.writable = True
+    return lambda: builder.take(batch, None)
 
 
 def field_of(place, one):

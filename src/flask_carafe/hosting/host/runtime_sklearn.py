@@ -57,30 +57,18 @@ class ObjectRuntime(Runtime):
             raise LoadError("wrong_option", "outputs must be logits or probabilities, got %r" % meaning)
         if not callable(getattr(self.model, "predict", None)):
             raise LoadError("no_predict", "the model has no predict")
-        batch = None
-        try:
-            batch = probe.batch(self, 2)
-            self.plan = Plan(self.model, batch, self.version, decoder, meaning)
-        except (KeyboardInterrupt, GeneratorExit):
-            raise
-        except BaseException as exc:  # the edge round a user's model: the trial will tell what is wrong with it
-            if batch is not None and self._one_at_a_time(decoder, meaning):
-                return
-            self.probe_failure = "%s: %s" % (type(exc).__name__, " ".join(str(exc).split())[:200])
+        for rows in (2, 1):
+            try:
+                make = probe.maker(self, rows)
+                self.plan = Plan(self.model, make, self.version, decoder, meaning, rows)
+                self.max_batch_rows = None if rows == 2 else 1
+                break
+            except BaseException as exc:  # the edge round a user's model: the trial will tell what is wrong with it
+                self.probe_failure = "%s: %s" % (type(exc).__name__, " ".join(str(exc).split())[:200])
+        else:
             self.plan = Plan(self.model, None, self.version, decoder, meaning)
         self.output_words = self.plan.outputs
         self.warnings += self.plan.warnings
-
-    def _one_at_a_time(self, decoder, meaning):
-        """Whether the model answers single rows although it failed on two."""
-        try:
-            one = probe.batch(self, 1)
-            self.plan = Plan(self.model, one, self.version, decoder, meaning, rows=1)
-        except BaseException:  # as above
-            return False
-        self.max_batch_rows = 1
-        self.output_words = self.plan.outputs
-        return True
 
     def configure(self, signature):
         """As in :class:`Runtime`; one-hot columns are made from the raw fields."""
@@ -98,5 +86,5 @@ class ObjectRuntime(Runtime):
             if "read-only" not in str(exc) or self.builder.writable:
                 raise
             self.builder.writable = True
-            return self.plan.call(self.take(batch, None), n, self.take)
+            return self.plan.call(batch, n, self.take)
 
