@@ -201,3 +201,10 @@ def test_every_setting_has_its_line_in_the_docs():
     for setting in SETTINGS:
         default = f"`{setting.shown_default}`" if setting.shown_default else ""
         assert f"| `{setting.name}` | {default} | {setting.help} |" in text, setting.name
+
+
+def test_a_command_line_goes_on_top_of_settings_that_stand(tmp_path):
+    settings = load(tmp_path, app_config={"CARAFE_WORKERS": 3}).overridden({"port": "0", "host": None})
+    assert (settings.port, settings.workers, settings.provenance("port"), settings.provenance("workers")) == (0, 3, "command line", "app.config")
+    with pytest.raises(ConfigError, match="--port"):
+        settings.overridden({"port": "many"})

@@ -67,8 +67,11 @@ def load_settings(**command_line: Any) -> Settings:
     if not hasattr(script, "load_app"):
         return Settings.load(command_line=command_line)
     app = script.load_app()
-    defaults = {"home": Path(app.instance_path), "url_prefix": "/carafe"}
-    return Settings.load(command_line=command_line, app_config=app.config, defaults=defaults)
+    if "carafe" in app.extensions:
+        settings: Settings = app.extensions["carafe"].state.settings
+        return settings.overridden(command_line)
+    defaults = {"home": Path(app.instance_path) / "carafe", "url_prefix": "/carafe"}
+    return Settings.load(command_line=command_line, app_config=app.config, directory=Path(app.root_path), defaults=defaults)
 
 
 def parse_models(arguments: Sequence[str]) -> dict[str, list[str]]:

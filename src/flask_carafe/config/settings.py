@@ -40,7 +40,7 @@ def _setting(default: Any, help: str, group: str, **more: Any) -> Any:
 class Settings:
     """All settings of one application, frozen. Build with :meth:`load`; ``Settings(home=...)`` will do in a test."""
 
-    home: Path = _setting(Path(".carafe"), "Folder of all state. Inside an app: its instance folder.", "Places")
+    home: Path = _setting(Path(".carafe"), "Folder of all state. Inside an app: `carafe` in its instance folder.", "Places")
     config: Path | None = _setting(
         None, "The configuration file; without it `carafe.yaml` in the working folder, if there is one.", "Places", layers=OUTER
     )
@@ -123,6 +123,19 @@ class Settings:
             raise ConfigError(_listed(problems), "All settings: carafe doctor, or the page Configuration in the docs.")
         values.setdefault("home", here / ".carafe")
         return cls(**(values | {"config": path}), sources=types.MappingProxyType(sources))
+
+    def overridden(self, command_line: Mapping[str, Any]) -> Settings:
+        """These settings with a command line on top, as under ``flask carafe …``, where the app has read the rest.
+
+        :raises ConfigError: ill-typed values, all of them listed.
+        """
+        given = {name: value for name, value in command_line.items() if value is not None and value != ()}
+        problems: list[str] = []
+        values, sources = _merge([_Layer(COMMAND_LINE, Path.cwd(), given)], problems)
+        _check(values, problems)
+        if problems:
+            raise ConfigError(_listed(problems))
+        return dataclasses.replace(self, **values, sources=types.MappingProxyType({**self.sources, **sources}))
 
     def provenance(self, name: str) -> str:
         """Where a setting comes from: ``command line``, ``environment``, ``app.config``, the file's name, ``default``."""
