@@ -44,12 +44,16 @@ LOAN = Signature(
         Field(name="amount", kind="number", minimum=500, maximum=40_000, low=500, high=40_000, example=12_500, description="Euro"),
         Field(name="yearly_income", kind="number", low=0, high=160_000, example=41_200, nullable=True, description="Euro before tax"),
         Field(name="children", kind="integer", dtype="int64", low=0, high=6, example=2),
-        Field(name="term", kind="category", dtype="text", choices=("12 months", "24 months", "36 months", "48 months", "60 months"), example="36 months"),
+        Field(
+            name="term", kind="category", dtype="text", choices=("12 months", "24 months", "36 months", "48 months", "60 months"), example="36 months"
+        ),
         Field(name="owns_home", kind="boolean", dtype="bool", example=True),
         Field(name="sex", kind="category", dtype="text", choices=("female", "male"), example="female"),
         Field(name="employer", kind="category", dtype="text", choices=("Acme", "Borough Council", "Harbour Credit"), closed=False, example="Acme"),
         Field(name="first_payment", kind="datetime", dtype="int64", example="2026-12-01T00:00:00Z", options={"unit": "us"}),
-        Field(name="reason", kind="text", dtype="text", example="A used van for deliveries", nullable=True, description="in the applicant’s own words"),
+        Field(
+            name="reason", kind="text", dtype="text", example="A used van for deliveries", nullable=True, description="in the applicant’s own words"
+        ),
     ),
     outputs=classes("on time", "late", "not at all", title="repayment"),
     named=True,
@@ -70,38 +74,56 @@ def curve(n: int) -> list[list[Any]]:
     return [[math.sin(i / 9) * math.exp(-i / 200) for _ in range(n) for i in range(384)]]
 
 
+def text(name: str, example: str) -> tuple[Field, ...]:
+    return (Field(name=name, kind="text", dtype="text", example=example),)
+
+
+def ready(name: str, version: int, answer: Values, takes: tuple[Field, ...], gives: tuple[Output, ...], **more: Any) -> tuple[Entry, Values]:
+    signature = Signature(fields=takes, outputs=gives)
+    return Entry(name=name, version=version, state="ready", signature=signature, **({"runtime": SKLEARN} | more)), answer
+
+
+SKLEARN, ONNX = "scikit-learn 1.9.1", "ONNX 1.20"
+DOG = (Field(name="photo", kind="image", dtype="float32", shape=(224, 224, 3), options=COLOUR),)
+CV = (Field(name="document", kind="document", dtype="text"),)
+READINGS = (Field(name="readings", kind="vector", shape=(6,), example=[1.5, 2, 3, 4, 5, 6.25]),)
+GONE = "The file was saved by scikit-learn 0.20.3; 1.9.1 here cannot read it: the module sklearn.linear_model.logistic is gone."
+UNLIKE = "The file was saved by scikit-learn 1.4.2, and 1.9.1 is installed here."
+
+
 def entries() -> dict[str, tuple[Entry, Values]]:
     """Name -> the entry, and what its host would answer to ``n`` rows."""
-    sklearn = "scikit-learn 1.9.1"
-    trades = tuple(f"trade {number}" for number in range(1, 26))
+    scores = numbers("experience", "test_score", "interview_score", low=0, high=10, example=5.0)
+    breeds, trades = classes(*(f"breed {i}" for i in range(120))), classes(*(f"trade {i}" for i in range(1, 26)))
+    weather = (Output(name="prediction", width=3, targets=("rain", "wind", "sun")),)
+    vector = (Output(name="embedding", width=384, vector=True),)
+    genes = numbers(*(f"gene_{i}" for i in range(60)), example=0.5)
+    digits = classes(*range(10), title="digit")
     shelf = [
-        (Entry(name="loan", version=7, signature=LOAN, runtime=sklearn, description="Will this loan be repaid on time, late, or not at all?"), classified(3)),
-        (Entry(name="sentiment", version=4, signature=Signature(fields=(Field(name="text", kind="text", dtype="text", example="The lid does not close, but the soup stays hot."),),
-               outputs=classes("negative", "positive")), runtime=sklearn, routes=("/api",), description="Is a product review pleased or displeased?"), classified(2)),
-        (Entry(name="digits", version=2, signature=Signature(fields=digits_fields(), outputs=classes(*range(10), title="digit")), runtime="ONNX 1.20",
-               description="Reads one handwritten digit from a picture or a drawing."), classified(10)),
-        (Entry(name="price", version=1, signature=Signature(fields=numbers("experience", "test_score", "interview_score", low=0, high=10, example=5.0), outputs=(Output(name="salary"),)),
-               runtime="scikit-learn 1.4.2", unverified="The file was saved by scikit-learn 1.4.2, and 1.9.1 is installed here."), lambda n: [[1234567.891 + row for row in range(n)]]),
-        (Entry(name="dogs", version=5, signature=Signature(fields=(Field(name="photo", kind="image", dtype="float32", shape=(224, 224, 3), options=COLOUR),),
-               outputs=classes(*(f"breed {i}" for i in range(120)))), runtime="ONNX 1.20"), classified(120)),
-        (Entry(name="resumes", version=3, signature=Signature(fields=(Field(name="document", kind="document", dtype="text"),), outputs=classes(*trades)),
-               runtime=sklearn, description="Which of 25 trades does a résumé belong to? PDF or Word."), classified(25)),
-        (Entry(name="sentence-vector", version=1, signature=Signature(fields=(Field(name="text", kind="text", dtype="text", example="Glass, water, light."),),
-               outputs=(Output(name="embedding", width=384, vector=True),)), runtime="ONNX 1.20"), curve),
-        (Entry(name="weather", version=2, signature=Signature(fields=(Field(name="readings", kind="vector", shape=(6,), example=[1.5, 2, 3, 4, 5, 6.25]),),
-               outputs=(Output(name="prediction", width=3, targets=("rain", "wind", "sun")),)), runtime=sklearn), lambda n: [[0.25, 12.5, 1277.0] * n]),
-        (Entry(name="genes", version=1, signature=Signature(fields=numbers(*(f"gene_{i}" for i in range(60)), example=0.5), outputs=classes("healthy", "ill")), runtime=sklearn), classified(2)),
-        (Entry(name="old", version=1, state="refused", runtime="scikit-learn 0.20", reason="The file was saved by scikit-learn 0.20.3; 1.9.1 here cannot read it: the module sklearn.linear_model.logistic is gone.",
-               hint="Train it again with scikit-learn 1.9, or save it as ONNX."), lambda n: []),
-        (Entry(name="slow", version=1, state="loading"), lambda n: []),
-    ]  # fmt: skip
-    return {entry.name: (entry if entry.state != "loading" or entry.name == "slow" else _ready(entry), answer) for entry, answer in shelf}
+        (Entry(name="loan", version=7, state="ready", signature=LOAN, runtime=SKLEARN, description=REPAID), classified(3)),
+        ready("sentiment", 4, classified(2), text("text", SOUP), classes("negative", "positive"), routes=("/api",), description=PLEASED),
+        ready(
+            "digits", 2, classified(10), digits_fields(), digits, runtime=ONNX, description="Reads one handwritten digit from a picture or a drawing."
+        ),
+        ready("price", 1, salaries, scores, (Output(name="salary"),), runtime="scikit-learn 1.4.2", unverified=UNLIKE),
+        ready("dogs", 5, classified(120), DOG, breeds, runtime=ONNX),
+        ready("resumes", 3, classified(25), CV, trades, description="Which of 25 trades does a résumé belong to? PDF or Word."),
+        ready("sentence-vector", 1, curve, text("text", "Glass, water, light."), vector, runtime=ONNX),
+        ready("weather", 2, lambda n: [[0.25, 12.5, 1277.0] * n], READINGS, weather),
+        ready("genes", 1, classified(2), genes, classes("healthy", "ill")),
+        (Entry(name="old", state="refused", runtime="scikit-learn 0.20", reason=GONE, hint="Train it again with 1.9, or save it as ONNX."), curve),
+        (Entry(name="slow", state="loading"), curve),
+    ]
+    return {entry.name: (entry, answer) for entry, answer in shelf}
 
 
-def _ready(entry: Entry) -> Entry:
-    import msgspec
+REPAID = "Will this loan be repaid on time, late, or not at all?"
+SOUP = "The lid does not close, but the soup stays hot."
+PLEASED = "Is a product review pleased or displeased?"
 
-    return msgspec.structs.replace(entry, state="ready")
+
+def salaries(n: int) -> list[list[Any]]:
+    return [[1234567.891 + row for row in range(n)]]
 
 
 def stand_in_answer(model: Model, rows: Rows | Pending, answer: Values) -> Answer:

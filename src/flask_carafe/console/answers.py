@@ -43,7 +43,7 @@ class Curve(NamedTuple):
     """A list of numbers: an SVG path over 0..100 by 0..100, its ends, and the numbers in words."""
 
     path: str
-    count: str
+    total: str
     low: str
     high: str
     listed: str
@@ -160,4 +160,3 @@ def _inline(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key}: {_inline(item)}" for key, item in value.items())
     return figure(value)
-

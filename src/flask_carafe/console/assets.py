@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from flask import Response, abort, request
+from werkzeug.wrappers import Response as BaseResponse
 
 FOLDER = Path(__file__).parent / "static"
 STYLES = ("tokens", "ground", "layout", "controls", "status", "surfaces", "data", "charts", "navigation", "code", "answer", "drawing", "media")
@@ -37,7 +38,7 @@ def load_assets() -> dict[str, Asset]:
     }
 
 
-def send_asset(assets: dict[str, Asset], name: str) -> Response:
+def send_asset(assets: dict[str, Asset], name: str) -> BaseResponse:
     """One file; kept for a year when asked for by its version, asked again otherwise."""
     asset = assets.get(name) or abort(404)
     response = Response(asset.body, content_type=asset.content_type)

@@ -14,8 +14,8 @@ from ..operations.openapi import ERRORS, example_answer, shapes
 from ..operations.predict import Prediction
 from ..serving.table import Model
 from ..signature import Field, Rows
-from ..signature.decode import Pending
 from ..signature.kinds import kind_of
+from ..signature.pending import Pending
 from ..signature.unpack import values as unpacked
 from .controls import ICONS, KIND_WORDS, Control, as_text
 from .figures import duration, figure

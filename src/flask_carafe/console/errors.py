@@ -71,7 +71,7 @@ def on_http_error(error: HTTPException) -> Response | BaseResponse:
     """What Werkzeug raises: no such address, another method, a body that is too large."""
     status = error.code or 500
     if status < 400 or error.response is not None:
-        return error.get_response()  # type: ignore[return-value]
+        return error.get_response()
     body = {"error": _words(error, status), "code": CODES.get(status, "http_error")}
     if status in HINTS:
         body["hint"] = HINTS[status]

@@ -15,9 +15,9 @@ from werkzeug.datastructures import MultiDict
 from ..errors import BadRequest
 from ..serving.table import Model
 from ..signature import Field, Rows, Signature
-from ..signature.decode import Pending, Upload
-from ..signature.kinds import kind_of
+from ..signature.kinds import Upload, kind_of
 from ..signature.kinds.image import read_base64
+from ..signature.pending import Pending
 from ..signature.unpack import values as unpacked
 from .controls import MOST_CONTROLS, as_text, form_key
 from .snippets import pretty
@@ -35,6 +35,13 @@ class Sent(NamedTuple):
     pasted: str | None = None
 
 
+def signature_of(model: Model) -> Signature:
+    """The signature of a model that has one: pages ask no other."""
+    signature: Signature | None = model.entry.signature
+    assert signature is not None
+    return signature
+
+
 def is_long(signature: Signature) -> bool:
     """Too many fields for one control each."""
     return len(signature.fields) > MOST_CONTROLS
@@ -42,8 +49,7 @@ def is_long(signature: Signature) -> bool:
 
 def example_row(model: Model) -> dict[str, Any]:
     """The row that a form starts from; files have no example that a form could hold."""
-    signature = model.entry.signature
-    assert signature is not None
+    signature = signature_of(model)
     known = model.entry.example if isinstance(model.entry.example, dict) else {}
     return {field.name: _short(known.get(field.name, _example(field))) for field in signature.fields}
 
@@ -55,8 +61,7 @@ def _example(field: Field) -> Any:
 def start_values(model: Model, given: MultiDict[str, str]) -> Sent:
     """What the form shows first: the example, with what the address gives in place of it."""
     row = example_row(model)
-    signature = model.entry.signature
-    assert signature is not None
+    signature = signature_of(model)
     if is_long(signature):
         return Sent({}, {}, {}, given.get(PASTE) or laid_out(row))
     values = {name: "" if _is_picture(signature, name) else as_text(value) for name, value in row.items()}
@@ -114,7 +119,7 @@ def read_pasted(model: Model, text: str) -> Rows | Pending:
 
     :raises CarafeError: none of them, or a value is wrong.
     """
-    decoder, signature = model.usable_decoder(), model.entry.signature
+    decoder, signature = model.usable_decoder(), signature_of(model)
     text = text.strip()
     if not text:
         raise BadRequest("There is nothing in the box.")
@@ -137,15 +142,16 @@ def _row(text: str) -> bytes:
 
 def row_sent(model: Model, rows: Rows | Pending | None, sent: Sent) -> dict[str, Any]:
     """The row as a JSON call would send it: what was checked where it was, what was typed where it was not."""
-    signature = model.entry.signature
-    assert signature is not None
+    signature = signature_of(model)
     checked: dict[str, Any] = {}
     if isinstance(rows, Rows):
         checked = unpacked(signature, rows)[0]
     row = {}
     for field in signature.fields:
         upload = sent.files.get(field.name)
-        row[field.name] = {"file": _bare(upload.filename)} if upload else _short(checked.get(field.name, _typed(field, sent.values.get(field.name, ""))))
+        row[field.name] = (
+            {"file": _bare(upload.filename)} if upload else _short(checked.get(field.name, _typed(field, sent.values.get(field.name, ""))))
+        )
     return row
 
 
@@ -173,7 +179,7 @@ def _bare(filename: str) -> str:
 
 def as_query(model: Model, sent: Sent) -> Mapping[str, str]:
     """The input as the query of an address, where it is short enough to be one."""
-    signature: Signature = model.entry.signature
+    signature = signature_of(model)
     if sent.pasted is not None or sent.files:
         return {}
     pairs = {form_key(field, index): sent.values.get(field.name, "") for index, field in enumerate(signature.fields)}

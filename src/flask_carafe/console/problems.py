@@ -40,7 +40,7 @@ def problem_of(error: CarafeError, signature: Signature | None = None, request_i
     """``error`` for a page whose form was built from ``signature``."""
     ids = {field.name: f"f{index}" for index, field in enumerate(signature.fields)} if signature else {}
     said = [Said(ids.get(detail.field, ""), words(detail, error, position), detail.field) for position, detail in enumerate(error.details)]
-    first = {}
+    first: dict[str, Said] = {}
     for each in said:
         if each.id:
             first.setdefault(each.id, each)
@@ -48,7 +48,9 @@ def problem_of(error: CarafeError, signature: Signature | None = None, request_i
     text = str(error)
     if len(first) > 1:
         text, others = f"{len(first)} values need another look.", said
-    return Problem(TITLES.get(error.status, "The model could not answer"), text, error.hint, error.code, error.status, list(first.values()), others, request_id)
+    return Problem(
+        TITLES.get(error.status, "The model could not answer"), text, error.hint, error.code, error.status, list(first.values()), others, request_id
+    )
 
 
 def words(detail: Detail, error: CarafeError, position: int) -> str:

@@ -39,7 +39,7 @@ def snippets(url: str, row: Mapping[str, Any], fields: Sequence[Field]) -> list[
 
 
 LABELS = (
-    ("curl", "curl", "curl"), ("requests", "Python", "python"), ("stdlib", "Python, no packages", "python"), ("fetch", "JavaScript", "javascript"),
+    ("curl", "curl", "curl"), ("requests", "Python", "python"), ("stdlib", "urllib", "python"), ("fetch", "JavaScript", "javascript"),
 )  # fmt: skip
 
 
@@ -52,12 +52,12 @@ def _json_call(url: str, row: Mapping[str, Any]) -> tuple[str, str, str, str]:
     python = as_python(row)
     return (
         f"curl {shell(url)} \\\n  -H 'Content-Type: application/json' \\\n  -d {shell(_indented(body, 2))}",
-        f"import requests\n\nreply = requests.post(\n    {quoted(url)},\n    json={_indented(python, 4)},\n)\nprint(reply.json()[\"prediction\"])",
+        f'import requests\n\nreply = requests.post(\n    {quoted(url)},\n    json={_indented(python, 4)},\n)\nprint(reply.json()["prediction"])',
         "import json\nfrom urllib.request import Request, urlopen\n\n"
         f"row = {python}\n"
-        f"request = Request(\n    {quoted(url)},\n    data=json.dumps(row).encode(),\n    headers={{\"Content-Type\": \"application/json\"}},\n)\n"
-        "with urlopen(request) as reply:\n    print(json.load(reply)[\"prediction\"])",
-        f"const reply = await fetch({quoted(url)}, {{\n  method: \"POST\",\n  headers: {{ \"Content-Type\": \"application/json\" }},\n"
+        f'request = Request(\n    {quoted(url)},\n    data=json.dumps(row).encode(),\n    headers={{"Content-Type": "application/json"}},\n)\n'
+        'with urlopen(request) as reply:\n    print(json.load(reply)["prediction"])',
+        f'const reply = await fetch({quoted(url)}, {{\n  method: "POST",\n  headers: {{ "Content-Type": "application/json" }},\n'
         f"  body: JSON.stringify({_indented(body, 2)}),\n}});\nconst {{ prediction }} = await reply.json();",
     )
 
@@ -67,25 +67,25 @@ def _form_call(url: str, row: Mapping[str, Any], files: Mapping[str, Field]) -> 
     texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in row.items() if name not in files and value is not None}
     curl = [f"curl {shell(url)}", *(f"  -F {shell(f'{name}=@{file}')}" for name, file in names.items())]
     curl += [f"  --form-string {shell(f'{name}={text}')}" for name, text in texts.items()]
-    opened = ", ".join(f"{quoted(name)}: open({quoted(file)}, \"rb\")" for name, file in names.items())
+    opened = ", ".join(f'{quoted(name)}: open({quoted(file)}, "rb")' for name, file in names.items())
     data = f",\n    data={as_python(texts)}" if texts else ""
-    requests = f"import requests\n\nreply = requests.post(\n    {quoted(url)},\n    files={{{opened}}}{data},\n)\nprint(reply.json()[\"prediction\"])"
-    appended = [f"form.append({quoted(name)}, file);  // {file}: from an <input type=\"file\">" for name, file in names.items()]
+    requests = f'import requests\n\nreply = requests.post(\n    {quoted(url)},\n    files={{{opened}}}{data},\n)\nprint(reply.json()["prediction"])'
+    appended = [f'form.append({quoted(name)}, file);  // {file}: from an <input type="file">' for name, file in names.items()]
     appended += [f"form.append({quoted(name)}, {quoted(text)});" for name, text in texts.items()]
     fetch = "const form = new FormData();\n" + "\n".join(appended)
-    fetch += f"\nconst reply = await fetch({quoted(url)}, {{ method: \"POST\", body: form }});\nconst {{ prediction }} = await reply.json();"
+    fetch += f'\nconst reply = await fetch({quoted(url)}, {{ method: "POST", body: form }});\nconst {{ prediction }} = await reply.json();'
     return " \\\n".join(curl), requests, _stdlib_files(url, texts, names), fetch
 
 
 def _stdlib_files(url: str, texts: Mapping[str, str], names: Mapping[str, str]) -> str:
     """Files travel inside JSON as base64 where there is no library to build a form with."""
-    coded = ", ".join(f"{quoted(name)}: base64.b64encode(open({quoted(file)}, \"rb\").read()).decode()" for name, file in names.items())
+    coded = ", ".join(f'{quoted(name)}: base64.b64encode(open({quoted(file)}, "rb").read()).decode()' for name, file in names.items())
     plain = "".join(f", {quoted(name)}: {quoted(text)}" for name, text in texts.items())
     return (
         "import base64\nimport json\nfrom urllib.request import Request, urlopen\n\n"
         f"row = {{{coded}{plain}}}\n"
-        f"request = Request(\n    {quoted(url)},\n    data=json.dumps(row).encode(),\n    headers={{\"Content-Type\": \"application/json\"}},\n)\n"
-        "with urlopen(request) as reply:\n    print(json.load(reply)[\"prediction\"])"
+        f'request = Request(\n    {quoted(url)},\n    data=json.dumps(row).encode(),\n    headers={{"Content-Type": "application/json"}},\n)\n'
+        'with urlopen(request) as reply:\n    print(json.load(reply)["prediction"])'
     )
 
 

@@ -70,7 +70,10 @@ def show_table(inputs: Sequence[Mapping[str, Any]], records: Sequence[Mapping[st
     shown_names = names[:MOST_ANSWER_COLUMNS]
     count = len(records)
     rows = [
-        Row([Cell(_answer(record.get(name)), isinstance(record.get(name), int | float)) for name in shown_names], [_short(value) for value in row.values()])
+        Row(
+            [Cell(_answer(record.get(name)), isinstance(record.get(name), int | float)) for name in shown_names],
+            [_short(value) for value in row.values()],
+        )
         for row, record in zip(inputs[:MOST_SHOWN], records[:MOST_SHOWN], strict=False)
     ]
     notes = [f"the first {MOST_SHOWN}"] if count > MOST_SHOWN else []

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from flask import Blueprint, Response, request
+from werkzeug.wrappers import Response as BaseResponse
 
 from ..access import Permission, requires
 from ..errors import CarafeError, NotReady
 from ..globals import current_carafe
-from ..operations.predict import predict
+from ..operations.predict import Prediction, predict
 from ..serving.table import Model
 from . import calls, cards, tables
 from .answers import empty_bars, prediction_output, show, title_of
@@ -15,7 +19,7 @@ from .assets import send_asset
 from .controls import build_controls
 from .errors import log_failure, new_request_id, register_on
 from .figures import duration
-from .forms import Sent, as_query, example_row, is_long, read_sent, row_sent, rows_of, start_values
+from .forms import Sent, as_query, example_row, is_long, read_sent, row_sent, rows_of, signature_of, start_values
 from .headers import guard
 from .problems import Problem, problem_of
 from .rendering import ASSETS, render, root_url
@@ -33,7 +37,7 @@ def html(body: str, status: int = 200) -> Response:
 
 @blueprint.get("/assets/<path:name>")
 @requires(Permission.OPEN)
-def asset(name: str) -> Response:
+def asset(name: str) -> BaseResponse:
     """A stylesheet, script or picture of our own."""
     return send_asset(ASSETS, name)
 
@@ -84,7 +88,9 @@ def ask(name: str) -> Response:
     except CarafeError as error:
         if error.status >= 500:
             log_failure(error, told)
-        return html(try_page(template, found, sent, row_sent(found, rows, sent), problem=problem_of(error, found.entry.signature, told)), error.status)
+        return html(
+            try_page(template, found, sent, row_sent(found, rows, sent), problem=problem_of(error, found.entry.signature, told)), error.status
+        )
     response = html(try_page(template, found, sent, row_sent(found, rows, sent), made=made))
     response.headers |= {"X-Prediction-Id": made.id, "X-Model-Version": found.version_text, "X-Request-Id": told}
     return response
@@ -102,22 +108,28 @@ def waiting(found: Model, tab: str) -> Response:
     return html(render("model/waiting.html", here="models", model=found, words=cards.describe(found), tab=tab))
 
 
-def try_page(template: str, found: Model, sent: Sent, row: object = None, made: object = None, problem: Problem | None = None) -> str:
+def try_page(
+    template: str, found: Model, sent: Sent, row: Mapping[str, Any] | None = None, *, made: Prediction | None = None, problem: Problem | None = None
+) -> str:
     """The page of one model, or the parts of it that an answer changes."""
-    signature = found.entry.signature
-    assert signature is not None
+    signature = signature_of(found)
     errors = {said.name: said.text for said in problem.fields} if problem else {}
     controls = [] if is_long(signature) else build_controls(signature.fields, sent.values, errors, sent.kept)
-    body = made.body() if made else None  # type: ignore[attr-defined]
+    body = made.body() if made else None
     return render(
         template, here="models", tab="model", model=found, words=cards.describe(found), controls=controls, pasted=sent.pasted,
         paste_error=problem.text if problem else "", has_files=any(control.widget in ("file", "canvas") for control in controls),
         asks_itself=[control.widget for control in controls] == ["canvas"], problem=problem,
         shown=show(signature, body) if body else None, prediction=calls.told(made),
         waiting_title=title_of(prediction_output(signature)), waiting_bars=empty_bars(signature), start_words=calls.start_words(controls),
-        snippets=snippets(predict_url(found), row or row_sent(found, None, sent) if sent.pasted is None else row or example_row(found), signature.fields),
+        snippets=snippets(predict_url(found), row or first_row(found, sent), signature.fields),
         query=as_query(found, sent),
     )  # fmt: skip
+
+
+def first_row(found: Model, sent: Sent) -> Mapping[str, Any]:
+    """The row that the page starts from, as a call would send it."""
+    return example_row(found) if sent.pasted is not None else row_sent(found, None, sent)
 
 
 def predict_url(found: Model) -> str:
@@ -132,7 +144,9 @@ def call(name: str) -> Response:
     found = find(name)
     if found.entry.signature is None:
         return waiting(found, "call")
-    return html(render("model/call.html", here="models", tab="call", model=found, words=cards.describe(found), **calls.call_page(found, predict_url(found))))
+    return html(
+        render("model/call.html", here="models", tab="call", model=found, words=cards.describe(found), **calls.call_page(found, predict_url(found)))
+    )
 
 
 @blueprint.get("/models/<name>/rows", endpoint="table")

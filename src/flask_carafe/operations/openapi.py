@@ -9,7 +9,7 @@ from .. import __version__
 from ..config import show_size
 from ..errors import Detail, InvalidInput
 from ..serving.table import Model
-from ..signature import Output
+from ..signature import Output, Signature
 from ..signature.kinds import kind_of, spell
 from ..signature.schema import answer_schema, request_schema
 from ..state import CarafeState
@@ -26,8 +26,10 @@ ERRORS = {
     "504": "No answer within the request's deadline.",
 }
 ANSWER_HEADERS = {
-    "X-Prediction-Id": "The id of this prediction.", "X-Model-Version": "The version that answered.", "X-Request-Id": "The id of this request, yours if you sent one.",
-}  # fmt: skip
+    "X-Prediction-Id": "The id of this prediction.",
+    "X-Model-Version": "The version that answered.",
+    "X-Request-Id": "The id of this request, yours if you sent one.",
+}
 
 
 def openapi(state: CarafeState, root: str) -> dict[str, Any]:
@@ -41,8 +43,9 @@ def openapi(state: CarafeState, root: str) -> dict[str, Any]:
     schemas: dict[str, Any] = {"Error": ERROR_SCHEMA}
     for model in ready:
         name = component(model)
-        schemas[f"{name}.Request"] = request_schema(model.entry.signature)
-        schemas[f"{name}.Answer"] = answer_schema(model.entry.signature)
+        signature = signature_of(model)
+        schemas[f"{name}.Request"] = request_schema(signature, state.settings.max_rows)
+        schemas[f"{name}.Answer"] = answer_schema(signature)
         own = [f"/models/{model.entry.name}/predict", *model.entry.routes]
         for path in own + ["/predict"] * (model.entry.name == table.default and "/predict" not in own):
             paths[path] = {"post": operation(model, path, name)}
@@ -66,6 +69,13 @@ def about(state: CarafeState) -> str:
     )
 
 
+def signature_of(model: Model) -> Signature:
+    """The signature of a model that has one: no other is described."""
+    signature: Signature | None = model.entry.signature
+    assert signature is not None
+    return signature
+
+
 def component(model: Model) -> str:
     """The name of a model's schemas; names of models hold nothing that is not allowed there."""
     return str(model.entry.name)
@@ -73,8 +83,7 @@ def component(model: Model) -> str:
 
 def operation(model: Model, path: str, name: str) -> dict[str, Any]:
     """One way to ask one model."""
-    entry, signature = model.entry, model.entry.signature
-    assert signature is not None
+    entry = model.entry
     words = f"Unverified: {entry.unverified}" if entry.unverified else entry.description
     headers = {header: {"description": words, "schema": {"type": "string"}} for header, words in ANSWER_HEADERS.items()}
     answer = {
@@ -94,9 +103,9 @@ def operation(model: Model, path: str, name: str) -> dict[str, Any]:
 
 def contents(model: Model, name: str) -> dict[str, Any]:
     """The kinds of body that a model takes."""
-    signature = model.entry.signature
-    assert signature is not None
-    found: dict[str, Any] = {"application/json": {"schema": ref(f"{name}.Request"), "examples": {key: {"value": value} for key, value in shapes(model).items()}}}
+    signature = signature_of(model)
+    examples = {key: {"value": value} for key, value in shapes(model).items()}
+    found: dict[str, Any] = {"application/json": {"schema": ref(f"{name}.Request"), "examples": examples}}
     files = [field for field in signature.fields if field.kind in ("image", "document")]
     if files:
         properties = {field.name: {"type": "string", "format": "binary"} if field in files else {"type": "string"} for field in signature.fields}
@@ -110,26 +119,22 @@ def contents(model: Model, name: str) -> dict[str, Any]:
 
 def example_row(model: Model) -> dict[str, Any]:
     """One row that the model takes."""
-    entry = model.entry
-    assert entry.signature is not None
-    known = entry.example if isinstance(entry.example, dict) else {}
-    return {field.name: known.get(field.name, kind_of(field).example(field)) for field in entry.signature.fields}
+    known = model.entry.example if isinstance(model.entry.example, dict) else {}
+    return {field.name: known.get(field.name, kind_of(field).example(field)) for field in signature_of(model).fields}
 
 
 def shapes(model: Model) -> dict[str, Any]:
     """The native shapes of a request, by name."""
     row = example_row(model)
     found: dict[str, Any] = {"row": row, "rows": {"rows": [row, row]}}
-    signature = model.entry.signature
-    if signature is not None and all(field.kind == "number" and not field.shape for field in signature.fields):
+    if all(field.kind == "number" and not field.shape for field in signature_of(model).fields):
         found["features"] = {"features": list(row.values())}
     return found
 
 
 def example_answer(model: Model) -> dict[str, Any]:
     """An answer of the right shape to :func:`example_row`; the figures are made up."""
-    signature = model.entry.signature
-    assert signature is not None
+    signature = signature_of(model)
     answer: dict[str, Any] = {}
     for output in signature.outputs:
         if output.role == "probabilities":
@@ -149,8 +154,11 @@ def _chances(output: Output) -> dict[str, float]:
 def _value(output: Output) -> Any:
     if output.target_classes:
         return [classes[0] if classes else 0 for classes in output.target_classes]
-    one = output.shown[0] if output.shown else {"text": "some text", "integer": 3, "boolean": True, "datetime": "2026-03-01T12:30:00Z"}.get(output.kind, 12.5)
-    return [one] * min(output.width, 8) if output.width > 1 or output.vector else one
+    one = output.shown[0] if output.shown else MADE_UP.get(output.kind, 12.5)
+    return [one] * output.width if output.width > 1 or output.vector else one
+
+
+MADE_UP: Mapping[str, Any] = {"text": "some text", "integer": 3, "boolean": True, "datetime": "2026-03-01T12:30:00Z"}
 
 
 def ref(name: str) -> dict[str, str]:
@@ -180,13 +188,22 @@ ERROR_SCHEMA: Mapping[str, Any] = {
     ],
 }
 TIMEOUT = {
-    "name": "X-Request-Timeout-Ms", "in": "header", "description": "How long this request may wait, in milliseconds.", "schema": {"type": "integer", "minimum": 1},
-}  # fmt: skip
-REQUEST_ID = {"name": "X-Request-Id", "in": "header", "description": "Your own id of this request; it comes back.", "schema": {"type": "string", "maxLength": 128}}
+    "name": "X-Request-Timeout-Ms",
+    "in": "header",
+    "description": "How long this request may wait, in milliseconds.",
+    "schema": {"type": "integer", "minimum": 1},
+}
+REQUEST_ID = {
+    "name": "X-Request-Id",
+    "in": "header",
+    "description": "Your own id of this request; it comes back.",
+    "schema": {"type": "string", "maxLength": 128},
+}
 
 
 def _health(words: str, status: str, otherwise: str) -> dict[str, Any]:
-    return {"get": {"operationId": status, "summary": words, "tags": ["health"], "responses": {"200": {"description": words}, "503": {"description": otherwise}}}}
+    responses = {"200": {"description": words}, "503": {"description": otherwise}}
+    return {"get": {"operationId": status, "summary": words, "tags": ["health"], "responses": responses}}
 
 
 HEALTH: Mapping[str, Any] = {
