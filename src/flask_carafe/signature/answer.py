@@ -81,11 +81,10 @@ class Encoder:
 
         :raises OutputInvalid: a probability or a number that is not finite, an index beyond the classes.
         """
-        if n == 1:
-            if scalar:
-                body = {key: one(columns[at].values, start) for key, at, one in self._ones}
-            else:
-                body = {key: [one(columns[at].values, start)] for key, at, one in self._ones}
+        if scalar:
+            body = {key: one(columns[at].values, start) for key, at, one in self._ones}
+        elif n == 1:
+            body = {key: [one(columns[at].values, start)] for key, at, one in self._ones}
         else:
             body = {key: many(columns[at].values, start, n) for key, at, many in self._manys}
         if self._targets:
@@ -146,15 +145,34 @@ class Encoder:
         keys, width = class_keys(output.shown, output.target or "the model"), output.width
         if len(keys) != width:
             raise InvalidInput(f"{output.name} has {width} columns for {len(keys)} classes.", ())
-        short = output.float32
+        if output.float32:
+            return lambda values, row: dict(zip(keys, map(shortest, self._finite(values[row * width : (row + 1) * width])), strict=True))
+        if width == 2:
+            return self._two(*keys)
 
         def probabilities(values: Sequence[Any], row: int) -> dict[str, float]:
             part = values[row * width : (row + 1) * width]
             if not isfinite(sum(part)):
-                raise OutputInvalid(self.model, "a probability is not a number")
-            return dict(zip(keys, [shortest(value) for value in part] if short else part))  # noqa: B905 - widths were compared above
+                self._finite(part)
+            return dict(zip(keys, part))  # noqa: B905 - the widths were compared above
 
         return probabilities
+
+    def _two(self, first: str, second: str) -> One:
+        """Two classes, the most common case, without a slice or a loop."""
+
+        def two(values: Sequence[Any], row: int) -> dict[str, float]:
+            one, other = values[2 * row], values[2 * row + 1]
+            if not isfinite(one + other):
+                self._finite((one, other))
+            return {first: one, second: other}
+
+        return two
+
+    def _finite(self, part: Sequence[float]) -> Sequence[float]:
+        if not all(map(isfinite, part)):
+            raise OutputInvalid(self.model, "a probability is not a number")
+        return part
 
     def _value(self, output: Output) -> One:
         if output.dtype in ("float64", "float32"):
@@ -181,10 +199,12 @@ class Encoder:
     # several rows
 
     def _many(self, output: Output, one: One) -> Many:
+        if output.role == "probabilities" and not output.float32:
+            return self._many_probabilities(output)
         if output.width == 1 and not output.vector and output.role != "probabilities" and not output.target_classes:
             if output.classes and output.dtype == "int64":
                 return self._many_labels(output)
-            if output.dtype in ("float64", "float32") and not output.float32 and output.dtype == "float64":
+            if output.dtype == "float64" and not output.float32:
                 return self._many_numbers(output)
         return lambda values, start, n: [one(values, row) for row in range(start, start + n)]
 
@@ -198,6 +218,20 @@ class Encoder:
             return [shown[index] for index in part]
 
         return labels
+
+    def _many_probabilities(self, output: Output) -> Many:
+        keys, width = class_keys(output.shown, output.target or "the model"), output.width
+
+        def probabilities(values: Sequence[Any], start: int, n: int) -> list[Any]:
+            part = values[start * width : (start + n) * width]
+            if not isfinite(sum(part)):
+                self._finite(part)
+            if width == 2:
+                first, second = keys
+                return [{first: one, second: other} for one, other in zip(part[::2], part[1::2], strict=True)]
+            return [dict(zip(keys, row)) for row in zip(*[iter(part)] * width, strict=True)]  # noqa: B905 - as above
+
+        return probabilities
 
     def _many_numbers(self, output: Output) -> Many:
         def numbers(values: Sequence[Any], start: int, n: int) -> list[Any]:

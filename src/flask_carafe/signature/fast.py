@@ -7,6 +7,7 @@ anything at all is wrong; so no error is made here, and no bad row passes.
 
 from __future__ import annotations
 
+import re
 import struct
 import types
 from collections.abc import Callable, Sequence
@@ -27,6 +28,7 @@ from .shapes import aliases
 Reader = Callable[[bytes], "Rows | None"]
 LENGTH = struct.Struct("<I").pack
 ESCAPED_COLON = b"\\u003"
+UNNAMEABLE = re.compile(r'["\\\x00-\x1f]')  # no msgspec field can be called so
 SURE = float(2**52)  # the length of a row is at least its largest number, so one call says that all are below
 
 
@@ -83,6 +85,8 @@ class FastReader:
         return msgspec.defstruct("Row", fields, rename=rename, kw_only=True, forbid_unknown_fields=forbid, gc=False)
 
     def _row_reader(self, names: Sequence[str]) -> Reader:
+        if UNNAMEABLE.search("".join(names)):
+            return never
         row_type = self._struct(names)
         if self.signature.layout == "matrix":
             return self._matrix_row_reader(row_type)
@@ -145,6 +149,8 @@ class FastReader:
     # several rows
 
     def _rows_reader(self, key: str) -> Reader:
+        if any(UNNAMEABLE.search(field.name) for field in self.fields):
+            return never
         if self.k == 1 and self.types[0] is str and not self.takes_files and self.fields[0].dtype == "text" and self.converts[0] is None:
             return self._first(self._envelope_reader(key, self._struct([self.fields[0].name]), msgspec.structs.astuple), self._texts_reader(key))
         return self._envelope_reader(key, self._struct([field.name for field in self.fields]), msgspec.structs.astuple)
@@ -179,6 +185,8 @@ class FastReader:
         columns = []
         for values, field, convert in zip(zip(*rows, strict=True), self.fields, self.converts, strict=True):
             column: Sequence[Any] = values
+            if None in column and not field.nullable:
+                return None
             if convert is not None:
                 column = [None if value is None else convert(value) for value in values]
             if field.dtype in ("float64", "float32") and not field.shape and not _are_exact(column):
@@ -194,7 +202,7 @@ class FastReader:
         if self.signature.layout == "matrix" and all(field_type in (float, float | None) for field_type in self.types):
             return self._matrix_features_reader()
         if self.k == 1 and self.fields[0].shape:
-            return lambda body: None
+            return never
         row_type: Any = types.GenericAlias(tuple, tuple(self.types))
         several = self._envelope_reader("features", row_type, lambda row: row, keys=False)
         flat: Any = msgspec.defstruct("Flat", [("features", row_type)], forbid_unknown_fields=True)
@@ -240,8 +248,8 @@ class FastReader:
             return not any(values[start + at] is None for start in range(0, len(values), k) for at in required)
 
         def read(body: bytes) -> Rows | None:
-            at = body.find(b"[")
-            return many(body) if body[at + 1 : at + 20].lstrip()[:1] == b"[" else one(body)
+            at = body.find(b"[") + 1
+            return one(body) if body.find(b"[", at, at + 20) < 0 else many(body)
 
         return read
 
@@ -258,7 +266,14 @@ class FastReader:
         if all(convert is None for convert in self.converts):
             return None
         converts = [convert or (lambda value: value) for convert in self.converts]
-        return lambda values: [None if value is None else convert(value) for convert, value in zip(converts, values, strict=True)]
+        nullable = [field.nullable for field in self.fields]
+
+        def clean(values: Sequence[Any]) -> Sequence[Any]:
+            if any(value is None and not may for value, may in zip(values, nullable, strict=True)):
+                raise ValueError("A value is missing that may not be.")
+            return [None if value is None else convert(value) for convert, value in zip(converts, values, strict=True)]
+
+        return clean
 
     @staticmethod
     def _first(*readers: Reader) -> Reader:
@@ -275,6 +290,10 @@ class FastReader:
             return readers[-1](body)
 
         return read
+
+
+def never(body: bytes) -> None:
+    """Never sure."""
 
 
 def _are_exact(column: Sequence[Any]) -> bool:
@@ -312,6 +331,8 @@ def one_packer(field: Field, convert: Callable[[Any], Any] | None) -> Callable[[
         return pack_text
 
     def pack_any(value: Any) -> Chunk | None:
+        if value is None and not field.nullable:
+            return None
         if value is not None and convert is not None:
             value = convert(value)
             if isinstance(value, Blob):

@@ -16,7 +16,6 @@ import msgspec
 
 from ..errors import BadRequest, ConfigError
 from .kinds import Wrong
-from .kinds.boolean import WORDS
 from .kinds.number import read_decimal
 from .tabular import read_text
 
@@ -24,7 +23,8 @@ MOST_ROWS = 100_000
 MOST_CATEGORIES = 50
 MOST_BYTES = 512 * 1024 * 1024
 QUANTILES = 20
-MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}  # as pandas reads cells, and the question mark of older data sets
+MISSING = {"", "na", "n/a", "#n/a", "<na>", "nan", "null", "none"}  # as pandas reads cells
+TRUTHS = {"true", "false"}  # likewise: yes and no stay words, and models were fitted with words
 
 
 class ColumnSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -114,7 +114,7 @@ def _column(title: str, cells: list[str]) -> ColumnSummary:
         kind = "integer" if all(isinstance(number, int) for number in numbers) else "number"
         return ColumnSummary(kind=kind, edges=_quantiles(numbers), **facts)
     counts = Counter(present)
-    if present and all(cell.strip().lower() in WORDS for cell in counts):
+    if present and all(cell.strip().lower() in TRUTHS for cell in counts):
         return ColumnSummary(kind="boolean", counts=dict(counts), **facts)
     if len(counts) <= MOST_CATEGORIES and len(counts) <= max(len(present) // 2, 1) and present:
         return ColumnSummary(kind="category", counts=dict(counts.most_common()), **facts)

@@ -11,6 +11,7 @@ from . import shapes
 from .answer import class_keys
 from .kinds import kind_of, spell
 from .kinds.image import Image
+from .kinds.vector import shape_schema
 from .model import Field, Output, Signature
 
 MOST_ROWS = 10_000
@@ -53,8 +54,8 @@ def request_schema(signature: Signature, max_rows: int = MOST_ROWS) -> dict[str,
     forms = [row]
     for alias in shapes.aliases(signature):
         forms.append(_object({alias: field_schema(signature.fields[0])}, f"One {alias}"))
-        if alias + "s" not in names:
-            forms.append(_object({alias + "s": _list(field_schema(signature.fields[0]), max_rows)}, f"Several {alias}s"))
+    for plural in shapes.plurals(signature):
+        forms.append(_object({plural: _list(field_schema(signature.fields[0]), max_rows)}, f"Several {plural}"))
     if "rows" not in names and "features" not in names:
         forms.append(_object({"rows": _list({key: value for key, value in row.items() if key != "title"}, max_rows)}, "Rows"))
         forms.append(_object({"features": _features_schema(signature, max_rows)}, "Values by position: one row, or a list of rows"))
@@ -81,7 +82,7 @@ def _features_schema(signature: Signature, max_rows: int) -> dict[str, Any]:
         items = {"items": {"type": ["number", "boolean", "null"]}}
     one = {"type": "array", "minItems": len(values), "maxItems": len(values)} | items
     if len(values) == 1 and signature.fields[0].shape:
-        return {"anyOf": [kind_of(signature.fields[0]).schema(signature.fields[0]), {"type": "array", "minItems": 1, "maxItems": max_rows}]}
+        return {"anyOf": [shape_schema(signature.fields[0]), _list({"type": ["array", "string"]}, max_rows)]}
     return {"anyOf": [one, _list(one, max_rows)]}
 
 

@@ -45,6 +45,13 @@ def aliases(signature: Signature) -> tuple[str, ...]:
     return tuple(word for word in ALIASES.get(signature.fields[0].kind, ()) if word != signature.fields[0].name)
 
 
+def plurals(signature: Signature) -> tuple[str, ...]:
+    """Keys that stand for a list of values of the only field: ``texts``, ``images``."""
+    if not single(signature):
+        return ()
+    return tuple(word + "s" for word in ALIASES.get(signature.fields[0].kind, ()) if word + "s" != signature.fields[0].name)
+
+
 def interpret(body: Any, signature: Signature) -> Raw:
     """The rows of a parsed body.
 
@@ -59,8 +66,9 @@ def interpret(body: Any, signature: Signature) -> Raw:
     for key in aliases(signature):
         if key in body:
             return Raw([{signature.fields[0].name if name == key else name: value for name, value in body.items()}], True)
-        if key + "s" in body:
-            return _only(body, key + "s", signature)
+    for key in plurals(signature):
+        if key in body:
+            return _only(body, key, signature)
     if "rows" in body or "features" in body:
         return _only(body, "rows" if "rows" in body else "features", signature)
     if "data" in body and "columns" in body:

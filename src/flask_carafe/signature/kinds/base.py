@@ -75,6 +75,8 @@ def shown(value: Any) -> str:
         return "an object"
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, Blob):
+        value = value.data
     if isinstance(value, (bytes, bytearray)):
         return f"{len(value):,} bytes"
     text = repr(value[: LONGEST_GOT + 1]) if isinstance(value, str) else repr(value)
