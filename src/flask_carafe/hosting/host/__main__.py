@@ -9,6 +9,7 @@ import sys
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS"):
     os.environ[_name] = "1"  # before any library is imported: a zygote must have one thread, and a host computes on one
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # onnxruntime 1.31 starts a thread at import that would send what it sees to its maker
 
 
 def load_package():
