@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 import pytest
 from click.testing import CliRunner
 
 from flask_carafe.artifacts.spec import ModelSpec, from_options
+from flask_carafe.cli.main import COMMANDS
 from flask_carafe.cli.options import MODEL_OPTIONS, model_options, name_of, parse_models
 
 
@@ -24,7 +27,7 @@ def test_options_that_were_not_given_are_not_in_the_mapping():
 def test_all_options_make_one_spec(tmp_path):
     args = ["--fields", "age,city", "--labels", "0=ham,1=spam", "--columns", "c.json", "--code", "h.py", "--input", "text", "--sample", "s.csv"]
     args += ["--examples", "e.csv", "--routes", "/api", "--outputs", "logits", "--timeout-ms", "500", "--max-batch-rows", "1", "--model-threads", "2"]
-    args += ["--description", "A model.", "--strict-versions"]
+    args += ["--description", "A model.", "--strict-versions", "--required", "--extra", "ignore"]
     got = {}
 
     @click.command()
@@ -77,3 +80,11 @@ def test_names_that_cannot_be_are_misuse(arguments):
 @pytest.mark.parametrize("file", ["...", "---.pkl", "模型.pkl", ".pkl", "x" * 100])
 def test_any_file_gets_a_name_that_a_model_may_have(file):
     assert from_options(name_of(file), files=[file])
+
+
+def test_every_option_has_its_line_in_the_docs():
+    text = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
+    for option, key, _, _ in MODEL_OPTIONS:
+        assert f"| `{option}` | `{key}` | " in text
+    for name in COMMANDS:
+        assert f"| `carafe {name}" in text

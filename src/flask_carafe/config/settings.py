@@ -47,8 +47,6 @@ class Settings:
     run_dir: Path | None = _setting(None, "Machine-local folder for sockets and counters, if the usual one will not do.", "Places", layers=PROCESS)
     python: Path | None = _setting(None, "The interpreter that hosts run in, if it cannot be found by `sys.prefix`.", "Places", layers=PROCESS)
 
-    steward_idle_s: float = _setting(15.0, "How long a steward that nobody is connected to stays.", "Places", least=0.1, layers=PROCESS)
-    host_idle_s: float = _setting(15.0, "How long a host that nobody is connected to stays.", "Places", least=0.1, layers=PROCESS)
 
     models: dict[str, Any] = _setting({}, "Models to serve: a name and what describes it.", "Models", layers=(FILE, APP))
     default_model: str = _setting("", "The model that `POST /predict` asks; without it the only one, if there is one.", "Models")
