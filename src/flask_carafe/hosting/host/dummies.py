@@ -140,11 +140,6 @@ def spelled(value):
     return str(value)
 
 
-def layout(signature):
-    """``[(dtype code, width)]`` of the frame columns."""
-    return build.layout_of(signature)
-
-
 class OneHot(object):
     """Builds one-hot rows: a DataFrame where the model knows names, else an array."""
 

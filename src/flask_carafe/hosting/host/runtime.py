@@ -6,7 +6,7 @@
 
 import sys
 
-from . import build, wire
+from . import layout, wire
 from .refusal import LoadError
 
 
@@ -45,9 +45,10 @@ class Runtime(object):
         """
         if not signature.get("fields"):
             raise LoadError("signature_mismatch", "the signature has no fields")
-        layout = build.layout_of(signature)
+        from . import build  # which needs numpy: a Python function does not
+
         self.builder = build.builder(self.input_build, self.columns, signature, self.dtype)
-        return layout
+        return layout.layout_of(signature)
 
     def build(self, columns, n):
         return self.builder.build(columns, n)

@@ -3,7 +3,7 @@
 import numpy as np
 import onnxruntime
 
-from . import build, onnx_answers, onnx_bytes, wire
+from . import build, layout, onnx_answers, onnx_bytes, wire
 from .fields import column
 from .opening import open_checked
 from .refusal import LoadError
@@ -118,11 +118,11 @@ class OnnxRuntime(Runtime):
         """As every runtime; several inputs are fed by name."""
         if len(self.inputs) == 1:
             return Runtime.configure(self, signature)
-        order = build.order_of(signature.get("fields") or [], self.columns)
+        order = layout.order_of(signature.get("fields") or [], self.columns)
         if signature.get("layout") == "matrix":
             raise LoadError("signature_mismatch", "the model takes several inputs, not a matrix")
         self.builder = Feeds(self.inputs, order)
-        return build.layout_of(signature)
+        return layout.layout_of(signature)
 
     def call(self, batch, n):
         feed = batch if isinstance(batch, dict) else {self.inputs[0].name: self._shaped(batch)}

@@ -12,7 +12,7 @@ import os
 import sys
 import typing
 
-from . import build, wire
+from . import layout, wire
 from .calls import OutputInvalid, explain
 from .fields import column
 from .plain import pack_values
@@ -171,12 +171,11 @@ class PythonRuntime(Runtime):
         if self.columns and self.function is not None and set(names) != {one["name"] for one in self.columns}:
             raise LoadError("signature_mismatch", "the function takes %s" % ", ".join(one["name"] for one in self.columns))
         instants = {one["name"]: bool((one.get("options") or {}).get("date")) for one in self.columns if one["kind"] == "datetime"}
-        layout = build.layout_of(signature) if fields else None
         if signature.get("layout") == "matrix":
             self.builder = PlainMatrix(names)
         else:
             self.builder = PlainRecords(fields, instants)
-        return layout
+        return layout.layout_of(signature)
 
     def call(self, batch, n):
         errors = {}

@@ -1,6 +1,6 @@
 """Fitted Python objects: scikit-learn from pickle, joblib, cloudpickle and skops, and whatever else has ``predict``."""
 
-from . import chain, describe, dummies, opening, probe, tuning
+from . import chain, describe, dummies, layout, opening, probe, tuning
 from .fields import column, final
 from .outputs import Plan
 from .refusal import LoadError
@@ -73,9 +73,8 @@ class ObjectRuntime(Runtime):
     def configure(self, signature):
         """As in :class:`Runtime`; one-hot columns are made from the raw fields."""
         if self.dummies is not None:
-            layout = dummies.layout(signature)
             self.builder = self.dummies.builder(signature, self.model)
-            return layout
+            return layout.layout_of(signature)
         return Runtime.configure(self, signature)
 
     def call(self, batch, n):
