@@ -91,12 +91,24 @@ def refuse_break(survey: Survey, here: Mapping[str, str]) -> None:
             )
 
 
+def versions_here(survey: Survey) -> dict[str, str]:
+    """The libraries that the files record, in the versions installed here; read from metadata, nothing is imported."""
+    return {library: version for library in survey.versions if (version := installed(library))}
+
+
+def _differing(survey: Survey) -> Verdict | None:
+    here = versions_here(survey)
+    verdicts = [_compare(library, version, here.get(library, "")) for library, recorded in survey.versions.items() for version in recorded]
+    return next((verdict for verdict in verdicts if verdict.text), None)
+
+
 def difference(survey: Survey) -> str:
     """``saved by scikit-learn 0.24.2, but 1.9.1 is installed here``; empty where nothing differs or is recorded."""
-    for library, recorded in survey.versions.items():
-        here = installed(library)
-        for version in recorded:
-            verdict = _compare(library, version, here)
-            if verdict.text:
-                return verdict.text
-    return ""
+    verdict = _differing(survey)
+    return verdict.text if verdict else ""
+
+
+def way_out_of(survey: Survey) -> str:
+    """What to do about :func:`difference`; empty where there is none."""
+    verdict = _differing(survey)
+    return way_out(verdict.library, verdict.recorded, verdict.here) if verdict else ""

@@ -1,0 +1,310 @@
+"""The trial: nothing is served that has not loaded, described itself and answered here, with the libraries at hand.
+
+``examine`` reads the files without loading them, ``admit`` takes a host through load, signature, first predictions,
+missing values, a batch of two, versions and known answers. What fails is refused with the version in the file, the
+version here and the way out; the host that passes is configured and may serve.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any, NoReturn, Protocol
+
+import msgspec
+
+from ..artifacts.eras import era, notes
+from ..artifacts.inspection import Survey, survey
+from ..artifacts.spec import ModelSpec
+from ..artifacts.verdict import Verdict, difference, judge, way_out_of
+from ..errors import ArtifactRefused, ConfigError, HostFault, HostLost, LoadFailed, OutputInvalid, TrialFailed
+from ..signature import Rows, Signature
+from ..signature.answer import Encoder
+from ..signature.infer import infer, with_nullable
+from ..signature.sample import Sample, read_sample
+from . import trial_rows
+from .frames import Column, RowError
+from .replay import compare, read_examples
+from .trial_answers import answers_differ, check_probabilities
+
+LOAD_TIMEOUT_S = 300.0
+ANSWER_TIMEOUT_S = 60.0
+REPLAY_ROWS = 256
+Answer = tuple[list[Column], list[RowError]]
+
+
+class Host(Protocol):
+    """What a trial needs of :class:`~flask_carafe.hosting.handle.HostHandle`."""
+
+    async def request(self, message: dict[str, Any], timeout_s: float = 10.0) -> dict[str, Any]: ...
+
+    async def predict(self, signature: Signature, rows: Rows, timeout_s: float = 10.0) -> Answer: ...
+
+
+class Examined(msgspec.Struct, frozen=True):
+    """Files that were read and not refused: what to import beforehand, and the request that loads them."""
+
+    survey: Survey
+    modules: tuple[str, ...]
+    load: dict[str, Any]
+
+
+class Admission(msgspec.Struct, frozen=True, kw_only=True):
+    """A version that passed. ``unverified`` is its mark, empty when there is none; ``prediction`` answered ``example``."""
+
+    signature: Signature
+    description: dict[str, Any]
+    libraries: dict[str, str]
+    load_ms: float
+    memory_bytes: int
+    first_ms: float
+    unverified: str = ""
+    warnings: tuple[str, ...] = ()
+    max_batch_rows: int = 256
+    verdict: Verdict
+    example: dict[str, Any] = {}
+    prediction: dict[str, Any] = {}
+    replayed: int = 0
+
+
+def examine(spec: ModelSpec, home: str | Path | None = None) -> Examined:
+    """Read the files of ``spec`` without loading them; with ``home`` they are copied into it first. Blocks: call it in a thread.
+
+    :raises ArtifactRefused: a file that must not be loaded.
+    """
+    found = survey(spec, home)
+    return Examined(found, found.modules, load_request(spec, found))
+
+
+def load_request(spec: ModelSpec, found: Survey) -> dict[str, Any]:
+    """The control message that makes a host load these very bytes."""
+    files = [{"path": file.path, "format": file.format, "name": file.name, "sha256": file.sha256} for file in found.files]
+    message: dict[str, Any] = {"op": "load", "files": files, "options": {"outputs": spec.outputs, "threads": spec.threads}}
+    message["code"] = {"path": found.code.path, "name": found.code.name, "sha256": found.code.sha256} if found.code else None
+    message["columns"] = found.columns.path if found.columns else None
+    return message
+
+
+async def admit(handle: Host, spec: ModelSpec, examined: Examined) -> Admission:
+    """Take an empty host through the trial; it is configured and ready when this returns.
+
+    :raises ArtifactRefused: it must not be served; the subclass and the text say why, the hint what to do.
+    :raises HostFault: the host failed us, not the model.
+    """
+    return await Trial(handle, spec, examined).run()
+
+
+class Trial:
+    """One host on trial, step by step."""
+
+    def __init__(self, handle: Host, spec: ModelSpec, examined: Examined) -> None:
+        self.handle, self.spec, self.survey, self.request = handle, spec, examined.survey, examined.load
+        self.max_batch_rows = spec.max_batch_rows
+        self.warnings: list[str] = [note for file in examined.survey.files for note in notes(file)]
+
+    async def run(self) -> Admission:
+        loaded = await self.load()
+        description = loaded["description"]
+        libraries = {str(name): str(version) for name, version in (description.get("libraries") or {}).items()}
+        verdict = judge(self.survey, libraries, strict=self.spec.strict_versions)
+        signature = await self.signature_of(description)
+        if isinstance(description.get("max_batch_rows"), int):
+            self.max_batch_rows = min(self.max_batch_rows, max(1, description["max_batch_rows"]))
+        signature = await self.find_nullable(signature, description)
+        await self.configure(signature)
+        body, first_ms = await self.first_answers(signature)
+        replayed = await self.replay(signature) if self.spec.examples else 0
+        return Admission(
+            signature=signature,
+            description=description,
+            libraries=libraries,
+            load_ms=float(loaded.get("load_ms") or 0.0),
+            memory_bytes=await self.memory(int(loaded.get("memory_bytes") or 0)),
+            first_ms=first_ms,
+            unverified=verdict.text if verdict.state == "unverified" and not replayed else "",
+            warnings=self.told(description, verdict, replayed),
+            max_batch_rows=self.max_batch_rows,
+            verdict=verdict,
+            example=trial_rows.example(signature),
+            prediction=body,
+            replayed=replayed,
+        )
+
+    # -- load
+
+    async def load(self) -> dict[str, Any]:
+        """The host's reply to ``load``. :raises LoadFailed: with what the file lacks, and the versions if they differ."""
+        try:
+            reply = await self.handle.request(self.request, LOAD_TIMEOUT_S)
+        except HostLost as exc:
+            raise LoadFailed("Its process ended while it was loaded.", "The log has its last words; it may have run out of memory.") from exc
+        if reply.get("ok"):
+            if not isinstance(reply.get("description"), dict):
+                raise HostFault("The host loaded the model and did not describe it.")
+            return reply
+        error = reply.get("error") or {}
+        text = f"It cannot be loaded: {error.get('message', 'no reason given')}"
+        if error.get("code") in LOAD_HINTS:  # no question of versions
+            raise LoadFailed(f"{text.rstrip('.')}.", LOAD_HINTS[error["code"]])
+        self.refuse(LoadFailed, text)
+
+    def refuse(self, kind: type[ArtifactRefused], text: str, hint: str = "") -> NoReturn:
+        """Raise ``kind`` with the versions in the file and here, where they differ: most such failures come of that."""
+        told, wrote = difference(self.survey), era(self.survey)
+        if told:
+            raise kind(f"{text.rstrip('.')}. It was {told}.", way_out_of(self.survey) or hint)
+        if wrote and not self.survey.versions:
+            raise kind(f"{text.rstrip('.')}. It was saved by {wrote[0]}.", hint or "Train it again with the libraries installed here.")
+        raise kind(
+            f"{text.rstrip('.')}.", hint or "Train it again with the libraries installed here, or see what it needs with: carafe check FILE --static"
+        )
+
+    async def memory(self, known: int) -> int:
+        """Bytes that the host has of its own now."""
+        status = await self.handle.request({"op": "status"})
+        return int(status.get("memory_bytes") or known)
+
+    # -- signature
+
+    async def signature_of(self, description: dict[str, Any]) -> Signature:
+        """What the version takes and gives. :raises TrialFailed: what was said by hand does not fit the model."""
+        try:
+            sample: Sample | None = await asyncio.to_thread(read_sample, self.spec.sample) if self.spec.sample else None
+            return infer(description, self.spec, sample)
+        except ConfigError as exc:
+            raise TrialFailed(str(exc), exc.hint) from exc
+
+    async def configure(self, signature: Signature) -> None:
+        message = {"op": "configure", "signature": msgspec.to_builtins(signature), "max_batch_rows": self.max_batch_rows}
+        reply = await self.handle.request(message, ANSWER_TIMEOUT_S)
+        if not reply.get("ok"):
+            self.refuse(TrialFailed, f"Its inputs cannot be built: {(reply.get('error') or {}).get('message', 'no reason given')}")
+
+    async def find_nullable(self, signature: Signature, description: dict[str, Any]) -> Signature:
+        """The signature with exactly those fields nullable that the model answers without; hand-written facts are held to."""
+        said = self.said_nullable(signature, description)
+        names = [field.name for field in signature.fields if said.get(field.name) is not False and field.kind not in ("image", "vector", "tensor")]
+        open_signature = with_nullable(signature, names)
+        if not names:
+            return open_signature
+        await self.configure(open_signature)
+        if (await self.predict(open_signature, trial_rows.packed(open_signature, [trial_rows.example(open_signature)])))[1]:
+            return with_nullable(signature, [name for name, is_nullable in said.items() if is_nullable])
+        found = await self.answered_without(open_signature, names)
+        for name, is_nullable in self.by_hand().items():
+            if is_nullable and name not in found:
+                raise TrialFailed(
+                    f"fields.{name}: nullable is true, but the model fails when it is missing.", "Say nullable: false, or add an imputer."
+                )
+        return with_nullable(signature, found)
+
+    def by_hand(self) -> dict[str, bool]:
+        facts = self.spec.fields if isinstance(self.spec.fields, dict) else {}
+        return {name: fact["nullable"] for name, fact in facts.items() if isinstance(fact, dict) and isinstance(fact.get("nullable"), bool)}
+
+    def said_nullable(self, signature: Signature, description: dict[str, Any]) -> dict[str, bool]:
+        """What the model itself and the hand say, hand first; fields of which neither speaks are absent."""
+        columns = (description.get("input") or {}).get("columns") or []
+        known = {}
+        if len(columns) == len(signature.fields):
+            for field, column in zip(signature.fields, columns, strict=True):
+                if isinstance(column.get("nullable"), bool):
+                    known[field.name] = column["nullable"]
+        return known | self.by_hand()
+
+    async def answered_without(self, signature: Signature, names: list[str]) -> list[str]:
+        """Those of ``names`` without which a row is still answered, found with one frame of rows that lack one each."""
+        gaps = list(trial_rows.with_gaps(signature, names))
+        found: list[str] = []
+        step = min(self.max_batch_rows, REPLAY_ROWS)
+        for start in range(0, len(gaps), step):
+            piece = gaps[start : start + step]
+            _, errors = await self.predict(signature, trial_rows.joined(signature, [row for _, row in piece]))
+            failed = {error.row for error in errors}
+            found += [name for at, (group, _) in enumerate(piece) if at not in failed for name in group]
+        return found
+
+    # -- answers
+
+    async def predict(self, signature: Signature, rows: Rows) -> Answer:
+        """One frame. :raises TrialFailed: the process ended, or there was no answer in time."""
+        try:
+            return await self.handle.predict(signature, rows, ANSWER_TIMEOUT_S)
+        except HostLost as exc:
+            raise TrialFailed("Its process ended during its first prediction.", "The log has its last words.") from exc
+        except HostFault as exc:
+            raise TrialFailed(f"It gave no answer that can be used: {exc}", "A first prediction may take at most 60 s.") from exc
+
+    async def first_answers(self, signature: Signature) -> tuple[dict[str, Any], float]:
+        """The answer to the example and how long it took in ms; also sees whether two rows may travel together."""
+        rows = trial_rows.packed(signature, [trial_rows.example(signature), trial_rows.variant(signature)])
+        single = trial_rows.one(signature, rows, 0)
+        began = time.perf_counter()
+        first = await self.predict(signature, single)
+        first_ms = 1000 * (time.perf_counter() - began)
+        body = self.body(signature, first, scalar=True)
+        second = await self.predict(signature, trial_rows.one(signature, rows, 1))
+        if not second[1]:
+            self.body(signature, second, scalar=True)
+        if self.max_batch_rows > 1 and answers_differ(signature, await self.predict(signature, rows), [first, second]):
+            self.max_batch_rows = 1
+            self.warnings.append("two rows together are answered otherwise than one by one, so every row is run alone")
+            await self.configure(signature)
+        return body, first_ms
+
+    def body(self, signature: Signature, answer: Answer, *, scalar: bool) -> dict[str, Any]:
+        """The answer as a client would get it. :raises TrialFailed: an error, or an output that may not be sent."""
+        columns, errors = answer
+        if errors:
+            self.refuse(TrialFailed, f"It loads, but fails at its first prediction: {errors[0].message}", FAILS_HINT)
+        try:
+            body = Encoder(signature, self.spec.name).body(columns, 0, 1, scalar)
+        except OutputInvalid as exc:
+            self.refuse(TrialFailed, f"Its first answer cannot be used: {exc.args[-1]}", FAILS_HINT)
+        fault, warning = check_probabilities(signature, columns)
+        if fault:
+            self.refuse(
+                TrialFailed, f"Its first answer cannot be used: {fault}", "Where the model gives scores in place of probabilities: --outputs logits"
+            )
+        if warning and warning not in self.warnings:
+            self.warnings.append(warning)
+        return body
+
+    async def replay(self, signature: Signature) -> int:
+        """Play the examples; how many there were. :raises TrialFailed: one is answered otherwise."""
+        try:
+            examples = await asyncio.to_thread(read_examples, self.spec.examples, signature)
+        except ConfigError as exc:
+            raise TrialFailed(str(exc), exc.hint) from exc
+        encoder, answers = Encoder(signature, self.spec.name), []
+        step = min(self.max_batch_rows, REPLAY_ROWS)
+        for start in range(0, examples.rows.n, step):
+            columns, errors = await self.predict(signature, trial_rows.part(signature, examples.rows, start, start + step))
+            failed = {error.row for error in errors}
+            for row in range(min(step, examples.rows.n - start)):
+                answers.append(None if row in failed else encoder.body(columns, row, 1, True)["prediction"])
+        output = next((output for output in signature.outputs if output.role == "prediction"), None)
+        compare(examples, answers, output)
+        return examples.rows.n
+
+    def told(self, description: dict[str, Any], verdict: Verdict, replayed: int) -> tuple[str, ...]:
+        """All that should be said of a version that is served; the library's own line about versions is said better by ours."""
+        own = [str(line) for line in description.get("warnings") or () if "InconsistentVersionWarning" not in str(line)]
+        if verdict.state == "patch":
+            own.append(verdict.text)
+        if verdict.state == "unverified" and replayed:
+            own.append(f"{verdict.text}; {replayed:,} known answers were given again")
+        return tuple(dict.fromkeys([*self.warnings, *own]))
+
+
+FAILS_HINT = "Give fields examples that the model can answer, with fields or --sample data.csv; the log has the traceback."
+LOAD_HINTS = {
+    "missing_main_name": "Give the Python file that defines it with --code helpers.py.",
+    "code_failed": "The file given with --code must run on its own.",
+    "truncated": "Copy or save the file again.",
+    "hash_mismatch": "The file changed meanwhile; try again when it is whole.",
+    "unreadable": "The file must be readable by this user.",
+    "no_predict": "Save the fitted model itself, as in joblib.dump(model, 'model.joblib'); name preprocessing steps before it.",
+    "wrong_format": "Name the files that a fitted model was saved to.",
+}
