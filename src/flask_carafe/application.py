@@ -7,6 +7,7 @@ from typing import Any
 from flask import Flask
 
 from .config import Settings
+from .console import register
 from .dataplane.loop import LoopDoor
 from .extension import Carafe
 from .logs import setup
@@ -24,6 +25,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     setup(settings.log_format, settings.log_level)
     app = Flask("flask_carafe", static_folder=None, instance_path=str(settings.home.absolute()))
     Carafe().install(app, CarafeState(settings, sender=app))
+    register(app)
     return app
 
 

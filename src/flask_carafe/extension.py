@@ -11,9 +11,10 @@ from typing import Any
 from flask import Flask
 
 from .access import refuse_undeclared
-from .api import health
+from .api import health, openapi
 from .artifacts.spec import from_options
 from .config import Settings
+from .console import blueprint as pages
 from .dataplane import views
 from .dataplane.cors import register as register_cors
 from .dataplane.wsgi import WsgiDoor
@@ -83,7 +84,7 @@ class Carafe:
         """Hang the faces on ``app`` for a ``state`` that stands."""
         prefix = state.settings.url_prefix
         app.extensions["carafe"] = AppCarafe(state, prefix)
-        for blueprint in (views.blueprint, health.blueprint):
+        for blueprint in (pages, views.blueprint, openapi.blueprint, health.blueprint):
             register_cors(app, blueprint.name, state.settings.cors_origins)
             app.register_blueprint(blueprint, url_prefix=prefix or None)
         refuse_undeclared(app, BLUEPRINTS)
