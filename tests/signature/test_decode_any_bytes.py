@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import json
 from typing import Any
 
@@ -116,6 +118,50 @@ def test_any_csv_in_any_charset_is_rows_or_an_error_of_ours(text, charset, name)
         decoder.csv(text.encode("utf-16" if charset == "utf-16" else "utf-8", errors="surrogatepass"), charset)
     except CarafeError as exc:
         assert exc.status in (400, 413, 415, 422)
+
+
+CELLS = [
+    "",
+    "1",
+    "-1",
+    "2.5",
+    " 3 ",
+    "1e3",
+    "1e999",
+    "nan",
+    "9007199254740993",
+    "200",
+    "Lagos",
+    "a",
+    "one",
+    "true",
+    "yes",
+    "2026-01-01",
+    "1 2 3",
+    "[1,2,3]",
+    "1,5",
+    "x",
+]
+
+
+@pytest.mark.parametrize("name", list(ALL))
+@given(data=st.data())
+@settings(max_examples=100, deadline=None)
+def test_whole_columns_and_single_rows_of_csv_come_out_alike(name, data):
+    signature, decoder, _, checker = READERS[name]
+    likely = [data.draw(st.sampled_from(CELLS), label=field.name) for field in signature.fields]
+    n = data.draw(st.integers(1, 3))
+    cells = [[cell if data.draw(st.integers(0, 5)) else data.draw(st.sampled_from(CELLS)) for cell in likely] for _ in range(n)]
+    out = io.StringIO()
+    csv.writer(out).writerows([[field.name for field in signature.fields], *cells])
+    names = [field.name for field in signature.fields]
+    try:
+        wanted = checker.rows(shapes.Raw([dict(zip(names, row, strict=True)) for row in cells], False), text=True)
+    except ALLOWED:
+        with pytest.raises(ALLOWED):
+            decoder.csv(out.getvalue().encode())
+        return
+    assert not isinstance(wanted, Rows) or decoder.csv(out.getvalue().encode()) == wanted
 
 
 @given(data=VALUES, name=st.sampled_from(list(ALL)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -13,6 +13,7 @@ from .model import Field, Rows, Signature
 from .pending import Pending
 from .shapes import Raw, depth
 
+MOST_NEAREST = 3
 Place = Callable[[int], str]
 
 
@@ -52,9 +53,26 @@ class Checker:
         report.finish()
         return self._packed(values, len(raw.rows), raw.scalar)
 
+    def cells(self, columns: Mapping[str, Sequence[str]], n: int, place: Place, rows: Callable[[], list[Any]]) -> Rows | Pending:
+        """The same for texts by column, as CSV has them: whole columns at once, and row by row only when one is not right.
+
+        :param rows: gives the rows as dicts, for the telling of what is wrong.
+        """
+        self.count(n)
+        values: list[list[Any]] = []
+        for field, kind in zip(self.signature.fields, self.kinds, strict=True):
+            column = columns.get(field.name)
+            read = kind.from_cells(column, field) if column is not None else [None] * n if field.nullable else None
+            if read is None:
+                return self.rows(Raw(rows(), False), text=True, place=place)
+            values.append(read)
+        return self._packed(values, n, False)
+
     def _row(self, row: dict[str, Any], position: int, values: list[list[Any]], report: _Report, text: bool) -> None:
         if not self.known.issuperset(row) and self.signature.extra == "forbid":
             for name, value in row.items():
+                if report.full:
+                    return
                 if name not in self.known:
                     report.unknown(position, str(name), value, self.names, set(row))
         for field, kind, column in zip(self.signature.fields, self.kinds, values, strict=True):
@@ -120,8 +138,10 @@ class _Report:
 
     def unknown(self, row: int, name: str, value: Any, names: list[str], present: set[str]) -> None:
         name = name[:100]
-        unused = [known for known in names[:2000] if known not in present]
-        near = get_close_matches(name, names[:2000], n=1) or get_close_matches(name, unused, n=1, cutoff=0.4)
+        near: list[str] = []
+        if len(self.details) < MOST_NEAREST:  # looking for it takes time that a hostile request should not get
+            unused = [known for known in names[:1000] if known not in present]
+            near = get_close_matches(name, names[:1000], n=1) or get_close_matches(name, unused, n=1, cutoff=0.4)
         hint = f"Did you mean {near[0]!r}?" if near else f"The fields are: {listed(names)}."
         expected = "a field of this model" + (f" (nearest: {near[0]})" if near else "")
         self._add(Detail(field=name, expected=expected, got=shown(value), row=row), f"there is no field {name!r}", hint, general=True)

@@ -16,8 +16,11 @@ from ..errors import BadRequest
 DEEPEST = 32
 MOST_DIGITS = 400
 BOM = b"\xef\xbb\xbf"
-# A string (closed or not: possessive, so that no body makes this slow), a bracket, or a word that is no JSON.
-TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]|-?(?:NaN|Infinity)', re.DOTALL)
+# Possessive throughout, so that no body makes them slow; a string that is not closed counts as one to the end.
+STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+CONSTANT = re.compile(STRING.pattern + rb"|(-?(?:NaN|Infinity))", re.DOTALL)
+NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+MOST_SEARCHED = 1 << 20  # bytes in which the place of a NaN is looked for
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -28,8 +31,6 @@ def parse(body: bytes) -> Any:
     """
     body = body.removeprefix(BOM)
     text = _decode(body)
-    if body.count(b"[") + body.count(b"{") > DEEPEST:
-        _check_depth(body)
     try:
         value = DECODER.decode(text)
     except json.JSONDecodeError as exc:
@@ -38,6 +39,8 @@ def parse(body: bytes) -> Any:
         raise BadRequest(f"The body is nested deeper than {DEEPEST} levels.") from None
     except _Constant:
         raise BadRequest(f"The body holds NaN or Infinity, which JSON does not know{_where_constant(body)}; send null for a missing value.") from None
+    if body.count(b"[") + body.count(b"{") > DEEPEST:
+        _check_depth(body)
     if SURROGATE.search(body):
         _check_surrogates(value)
     return value
@@ -51,15 +54,12 @@ def _decode(body: bytes) -> str:
 
 
 def _check_depth(body: bytes) -> None:
-    depth = 0
-    for match in TOKENS.finditer(body):
-        token = match[0]
-        if token in (b"[", b"{"):
-            depth += 1
-            if depth > DEEPEST:
-                raise BadRequest(f"The body is nested deeper than {DEEPEST} levels (at byte {match.start()}).")
-        elif token in (b"]", b"}"):
-            depth -= 1
+    """For a body that is JSON: peel off the innermost brackets, layer by layer, all of a layer at once."""
+    brackets = STRING.sub(b"", body).translate(None, NOT_BRACKETS)
+    for _ in range(DEEPEST):
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+    if brackets:
+        raise BadRequest(f"The body is nested deeper than {DEEPEST} levels.")
 
 
 def _broken(exc: json.JSONDecodeError, text: str) -> BadRequest:
@@ -70,8 +70,8 @@ def _broken(exc: json.JSONDecodeError, text: str) -> BadRequest:
 
 
 def _where_constant(body: bytes) -> str:
-    for match in TOKENS.finditer(body):
-        if match[0][:1] in b"-NI":
+    for match in CONSTANT.finditer(body[:MOST_SEARCHED]):
+        if match[1]:
             return f" (at byte {match.start()})"
     return ""
 

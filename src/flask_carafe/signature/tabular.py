@@ -5,11 +5,13 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any
 
-from ..errors import BadRequest, Detail, InvalidInput, TooManyRows, WrongMediaType
+from ..errors import MOST_DETAILS, BadRequest, Detail, InvalidInput, TooManyRows, WrongMediaType
 from . import strict
 from .check import Checker, listed, name_of
 from .kinds.number import DECIMAL
@@ -56,18 +58,24 @@ def read_csv(body: bytes, charset: str, checker: Checker) -> Rows | Pending:
     lines = _lines(csv.reader(io.StringIO(text, newline=""), strict=True))
     _, header = next(lines, (0, []))
     names = _header(header, checker)
-    rows: list[Any] = []
+    rows: list[list[str]] = []
     numbers: list[int] = []
+    width = len(names)
     for number, cells in lines:
-        if len(cells) != len(names):
-            words = f"{len(names)} cells"
+        if len(cells) != width:
+            words = f"{width} cells"
             sentence = f"Line {number}: a row must have {words} as the header has, got {len(cells)}."
             raise refusal(sentence, expected=words, got=f"{len(cells)} cells", row=len(rows))
         if len(rows) >= checker.max_rows:
             raise TooManyRows(max(text.count("\n"), len(rows) + 1), checker.max_rows)
-        rows.append({name: cell for name, cell in zip(names, cells, strict=True) if name is not None})
+        rows.append(cells)
         numbers.append(number)
-    return checker.rows(Raw(rows, False), text=True, place=lambda row: f"Line {numbers[row]}")
+    columns = {name: column for name, column in zip(names, zip(*rows, strict=True), strict=False) if name is not None}
+    return checker.cells(columns, len(rows), lambda row: f"Line {numbers[row]}", lambda: [_named(names, cells) for cells in rows])
+
+
+def _named(names: list[str | None], cells: list[str]) -> dict[str, str]:
+    return {name: cell for name, cell in zip(names, cells, strict=True) if name is not None}
 
 
 def _lines(reader: Any) -> Iterator[tuple[int, list[str]]]:
@@ -94,24 +102,24 @@ def _header(header: list[str], checker: Checker) -> list[str | None]:
     if not known.intersection(names) and all(DECIMAL.fullmatch(name) for name in names):
         hint = f"Put a line of field names first: {listed(checker.names)}."
         raise refusal("The first line must name the fields, got numbers.", expected="field names", got="numbers", hint=hint)
-    faults = [*_strange_columns(names, checker)]
+    faults = [*islice(_strange_columns(names, checker), MOST_DETAILS)]
     for field in fields:
         if field.name not in names and not field.nullable:
             faults.append((f"The column {name_of(field.name)} is missing.", Detail(field=field.name, expected="a column", got="nothing"), ""))
     if faults:
-        raise InvalidInput(f"Line 1: {faults[0][0]}", [detail for _, detail, _ in faults], faults[0][2])
+        raise InvalidInput(f"Line 1: {faults[0][0]}", [detail for _, detail, _ in faults[:MOST_DETAILS]], faults[0][2])
     return [name if name in known else None for name in names]
 
 
 def _strange_columns(names: list[str], checker: Checker) -> Iterator[tuple[str, Detail, str]]:
     """``(sentence, detail, hint)`` of every column that stands twice or names no field."""
     strict_names = checker.signature.extra == "forbid"
-    for name in dict.fromkeys(names):
+    for place, (name, count) in enumerate(Counter(names).items()):
         cut = name[:100]
-        if names.count(name) > 1 and (name in checker.known or strict_names):
-            yield f"Two columns are called {cut!r}.", Detail(field=cut, expected="one column of each name", got=f"{names.count(name)} of them"), ""
+        if count > 1 and (name in checker.known or strict_names):
+            yield f"Two columns are called {cut!r}.", Detail(field=cut, expected="one column of each name", got=f"{count} of them"), ""
         elif name not in checker.known and strict_names:
-            near = get_close_matches(cut, checker.names[:2000], n=1)
+            near = get_close_matches(cut, checker.names[:1000], n=1) if place < MOST_DETAILS else []
             hint = f"Did you mean {near[0]!r}?" if near else f"The fields are: {listed(checker.names)}."
             expected = "a field of this model" + (f" (nearest: {near[0]})" if near else "")
             yield f"There is no field {cut!r}.", Detail(field=cut, expected=expected, got="a column"), hint

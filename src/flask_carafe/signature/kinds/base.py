@@ -135,6 +135,15 @@ class Kind:
         """The clean value of a CSV cell or form value that is not empty. :raises Wrong: it does not fit."""
         raise NotImplementedError
 
+    def from_cells(self, cells: Sequence[str], field: Field) -> list[Any] | None:
+        """The clean values of a whole CSV column, None where a cell is empty; None alone when any cell is not right."""
+        if "" in cells and not field.nullable and "" not in field.choices:
+            return None
+        try:
+            return [self.from_text(cell, field) if cell or "" in field.choices else None for cell in cells]
+        except Wrong:
+            return None
+
     def from_upload(self, upload: Upload, field: Field) -> Any:
         """The clean value of an uploaded file. :raises Wrong: this kind takes none, or not this one."""
         raise Wrong(self.expected, "a file")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from .number import read_decimal
 from .text import encodable
 
 MOST_LISTED = 10
+MOST_COMPARED = 300
 MOST_RADIO = 3
 
 
@@ -68,6 +69,16 @@ class Category(Kind):
                     return self.from_json(choice, field)
         return self.from_json(self._typed(text, field), field)
 
+    def from_cells(self, cells: Sequence[str], field: Field) -> list[Any] | None:
+        """As the base does, looking at every distinct cell once."""
+        read: dict[str, Any] = {"": None} if field.nullable and "" not in field.choices else {}
+        for cell in set(cells) - set(read):
+            one = super().from_cells([cell], field)
+            if one is None:
+                return None
+            read[cell] = one[0]
+        return [read[cell] for cell in cells]
+
     def _typed(self, text: str, field: Field) -> Any:
         """A cell that spells none of the choices, as the type that they have."""
         if field.dtype in ("int64", "float64", "float32"):
@@ -96,8 +107,8 @@ class Category(Kind):
         known = [shown(choice) for choice in field.choices[:MOST_LISTED]]
         rest = len(field.choices) - len(known)
         must = "one of " + ", ".join(known) + (f" and {rest} more" if rest > 0 else "")
-        spelled = [spell(choice) for choice in field.choices[:1000]]
-        near = get_close_matches(str(raw)[:200], spelled, n=1) if isinstance(raw, (str, int, float)) else []
+        spelled = [spell(choice) for choice in field.choices[:MOST_COMPARED]]
+        near = get_close_matches(str(raw)[:100], spelled, n=1) if isinstance(raw, (str, int, float)) else []
         if near:
             nearest = next(choice for choice in field.choices if spell(choice) == near[0])
             must += f" (nearest: {shown(nearest)})"

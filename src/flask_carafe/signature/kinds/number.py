@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import msgspec
 
 from ..model import Field
-from .base import Control, Kind, Wrong, check_range, exact_float, plain, shown
+from .base import EXACT, Control, Kind, Wrong, check_range, exact_float, plain, shown
 
 DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+PLAIN = re.compile(r"[0-9eE+.,-]*")  # what is made of these and read by float() is a decimal as above
 WHOLE = re.compile(r"[+-]?[0-9]{1,300}")
 
 
@@ -79,6 +80,24 @@ class Number(Kind):
 
     def from_text(self, text: str, field: Field) -> float:
         return self.from_json(read_decimal(text, self.expected), field)
+
+    def from_cells(self, cells: Sequence[str], field: Field) -> list[Any] | None:
+        """As the base does, at the speed of C where every cell is a plain decimal that no rounding can have changed."""
+        present = [cell for cell in cells if cell] if "" in cells else cells
+        if not present or not PLAIN.fullmatch(",".join(present)) or (len(present) < len(cells) and not field.nullable):
+            return super().from_cells(cells, field)
+        try:
+            numbers = list(map(float, present))
+        except ValueError:
+            return super().from_cells(cells, field)
+        least, most = min(numbers), max(numbers)
+        within = (field.minimum is None or field.minimum <= least) and (field.maximum is None or most <= field.maximum)
+        if not (within and -EXACT < least <= most < EXACT):
+            return super().from_cells(cells, field)
+        if len(present) == len(cells):
+            return numbers
+        found = iter(numbers)
+        return [next(found) if cell else None for cell in cells]
 
     def fast(self, field: Field) -> tuple[Any, Callable[[Any], Any] | None]:
         if field.minimum is None and field.maximum is None:
