@@ -103,7 +103,7 @@ def survey(spec: ModelSpec, home: str | Path | None = None) -> Survey:
     :raises ArtifactRefused: a file that must not be loaded, by :func:`refuse`; or one that is absent, or no model.
     """
     found = Survey(
-        files=tuple(_file(file, home) for file in spec.files),
+        files=tuple(look(file, home) for file in spec.files),
         code=_stored(spec.code, home) if spec.code else None,
         columns=_stored(spec.columns, home) if spec.columns else None,
     )
@@ -112,7 +112,11 @@ def survey(spec: ModelSpec, home: str | Path | None = None) -> Survey:
     return found
 
 
-def _file(file: str, home: str | Path | None) -> Inspection:
+def look(file: str, home: str | Path | None = None) -> Inspection:
+    """One file of a spec (or its Python reference), read without loading; copied into ``home`` first if there is one.
+
+    :raises ArtifactRefused: it is absent or no model; what :func:`refuse` refuses is only told.
+    """
     reference = python_reference(file)
     if reference is None:
         sniff(file)  # a text or a folder is named before it is copied
