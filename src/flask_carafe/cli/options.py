@@ -28,7 +28,7 @@ MODEL_OPTIONS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
     ("--timeout-ms", "timeout_ms", "The model's process is replaced when one batch takes longer.", {"type": int}),
     ("--max-batch-rows", "max_batch_rows", "Most rows in one call of the model.", {"type": int}),
     ("--model-threads", "threads", "Threads that the model may compute with.", {"type": int}),
-    ("--extra", "extra", "What becomes of a key that is no field: an error (forbid, the default), or nothing.", {"type": click.Choice(["forbid", "ignore"])}),
+    ("--extra", "extra", "A key that is no field: an error (forbid, the default) or passed over.", {"type": click.Choice(["forbid", "ignore"])}),
     ("--required", "required", "While this model has no host the server says that it is not ready.", {"is_flag": True, "default": None}),
     ("--description", "description", "A sentence for the model's page.", {}),
     ("--strict-versions", "strict_versions", "Refuse a file saved by another minor version of its library.", {"is_flag": True, "default": None}),

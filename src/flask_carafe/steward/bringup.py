@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from ..artifacts.inspection import survey
 from ..artifacts.spec import ModelSpec
 from ..config import show_size
 from ..errors import CarafeError, HostFault, HostLost, TrialFailed
@@ -46,7 +45,7 @@ async def bring_up(supervisor: Supervisor, spec: ModelSpec, home: Path) -> Loade
     :raises ArtifactRefused: the file must not be served.
     :raises HostFault: no host could be started.
     """
-    found = await asyncio.to_thread(survey, spec, home)
+    found = await asyncio.to_thread(trial.examine, spec, home)
     handle = await supervisor.start_host(found.modules)
     try:
         admission = await trial.admit(handle, spec, found)
@@ -55,7 +54,7 @@ async def bring_up(supervisor: Supervisor, spec: ModelSpec, home: Path) -> Loade
     except CarafeError:
         await supervisor.stop_host(handle)
         raise
-    return Loaded(handle, facts_of(admission, spec), Recipe(found.modules, trial.load_request(spec, found)))
+    return Loaded(handle, facts_of(admission, spec), Recipe(found.modules, found.load))
 
 
 async def bring_back(supervisor: Supervisor, recipe: Recipe, facts: dict[str, Any]) -> HostHandle:
