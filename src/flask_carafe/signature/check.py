@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -74,7 +74,7 @@ class Checker:
                 if report.full:
                     return
                 if name not in self.known:
-                    report.unknown(position, str(name), value, self.names, set(row))
+                    report.unknown(position, str(name), value, self.names, row)
         for field, kind, column in zip(self.signature.fields, self.kinds, values, strict=True):
             raw = row.get(field.name)
             if raw is None or (text and raw == "" and "" not in field.choices):
@@ -136,7 +136,7 @@ class _Report:
     def missing(self, row: int, field: Field, expected: str) -> None:
         self._add(Detail(field=field.name, expected=expected, got="nothing", row=row), f"{name_of(field.name)} is missing")
 
-    def unknown(self, row: int, name: str, value: Any, names: list[str], present: set[str]) -> None:
+    def unknown(self, row: int, name: str, value: Any, names: list[str], present: Container[str]) -> None:
         name = name[:100]
         near: list[str] = []
         if len(self.details) < MOST_NEAREST:  # looking for it takes time that a hostile request should not get
