@@ -57,6 +57,7 @@ class Serving:
         self._stop, self._at_once = asyncio.Event(), asyncio.Event()
         self._web: subprocess.Popen[bytes] | None = None
         self._port = settings.port
+        self._watcher = Watcher(self.specs, settings) if settings.dev else None
 
     async def run(self) -> int:
         """Serve until a signal; the exit code."""
@@ -180,7 +181,6 @@ class Serving:
     async def _watch(self) -> int:
         """Keep server and steward alive until a signal."""
         crashes: list[float] = []
-        watcher = Watcher(self.specs, self.settings) if self.settings.dev else None
         while not self._stop.is_set():
             await self._or_stop(self._link.ended, timeout_s=0.2)
             if self._stop.is_set():
@@ -194,8 +194,8 @@ class Serving:
                     return 1
                 click.secho("The web server has ended; it is started again.", fg="yellow", err=True)
                 self._spawn_web()
-            if watcher is not None:
-                await self._take_over(watcher)
+            if self._watcher is not None:
+                await self._take_over(self._watcher)
         return 0
 
     async def _reconnect(self) -> None:
@@ -266,9 +266,12 @@ class Serving:
         """Have the steward stop its hosts and leave, unless another application works with it; wait until it is gone."""
         with contextlib.suppress(HostFault):
             status = await self._link.ask({"op": "status"}, 5.0)
-            reply = await self._link.ask({"op": "stop", "unless_used": True}, 5.0)
-            if reply["op"] == "stopping":
-                await Process(status["pid"], status["started"]).gone(10.0)
+            for _ in range(20):  # our own workers may have ended so lately that their links are still there
+                reply = await self._link.ask({"op": "stop", "unless_used": True}, 5.0)
+                if reply["op"] == "stopping":
+                    await Process(status["pid"], status["started"]).gone(10.0)
+                    break
+                await asyncio.sleep(0.05)
 
 
 @contextlib.contextmanager

@@ -47,6 +47,7 @@ def main(text: str) -> None:
     options = msgspec.json.decode(text, type=WebOptions)
     follow(options.parent)
     _raise_file_limit()
+    os.register_at_fork(after_in_child=_end_on_sigterm)
     server = Server(
         options.target,
         address=options.host,
@@ -76,6 +77,12 @@ def _raise_file_limit() -> None:
     wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(MOST_FILES, hard)
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _end_on_sigterm() -> None:
+    """A worker that is told to end while it starts must end: until it has handlers of its own it has its parent's, which do nothing there."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class _Loader:

@@ -11,12 +11,11 @@ import msgspec
 from ..artifacts.spec import ModelSpec
 from ..config import show_size
 from ..errors import CarafeError, HostFault, HostLost, TrialFailed
-from ..hosting import trial
+from ..hosting import trial, trial_rows
 from ..hosting.handle import HostHandle
 from ..hosting.supervisor import Supervisor
-from ..signature import Rows, Signature
-from ..signature.decode import Decoder
-from ..signature.schema import example_request, trial_request
+from ..signature import Signature
+from ..signature.schema import example_request
 
 LOAD_TIMEOUT_S = 300.0
 FACTS = (
@@ -54,7 +53,7 @@ async def bring_up(supervisor: Supervisor, spec: ModelSpec, home: Path) -> Loade
     except CarafeError:
         await supervisor.stop_host(handle)
         raise
-    return Loaded(handle, facts_of(admission, spec), Recipe(found.modules, found.load))
+    return Loaded(handle, facts_of(admission), Recipe(found.modules, found.load))
 
 
 async def bring_back(supervisor: Supervisor, recipe: Recipe, facts: dict[str, Any]) -> HostHandle:
@@ -77,17 +76,10 @@ async def _reload(handle: HostHandle, recipe: Recipe, facts: dict[str, Any]) -> 
     await asked(handle, recipe.load, LOAD_TIMEOUT_S)
     signature = msgspec.convert(facts["signature"], Signature)
     await asked(handle, {"op": "configure", "signature": facts["signature"], "max_batch_rows": facts["max_batch_rows"]})
-    rows = _example_rows(signature)
-    if rows is not None:
-        _, errors = await handle.predict(signature, rows, LOAD_TIMEOUT_S)
-        if errors:
-            raise HostFault(f"it fails on the example that it answered before: {errors[0].message}")
-
-
-def _example_rows(signature: Signature) -> Rows | None:
-    """The example as rows; None where its files would have to be decoded first."""
-    rows = Decoder(signature).json(msgspec.json.encode(trial_request(signature)))
-    return rows if isinstance(rows, Rows) else None
+    rows = trial_rows.packed(signature, [trial_rows.example(signature)])
+    _, errors = await handle.predict(signature, rows, LOAD_TIMEOUT_S)
+    if errors:
+        raise HostFault(f"it fails on the example that it answered before: {errors[0].message}")
 
 
 async def asked(handle: HostHandle, message: dict[str, Any], timeout_s: float = 30.0) -> dict[str, Any]:
@@ -101,7 +93,7 @@ async def asked(handle: HostHandle, message: dict[str, Any], timeout_s: float = 
     return reply
 
 
-def facts_of(admission: trial.Admission, spec: ModelSpec) -> dict[str, Any]:
+def facts_of(admission: trial.Admission) -> dict[str, Any]:
     """What the trial found, as the table tells it."""
     description = admission.description
     runtime = str(description.get("runtime", ""))
@@ -111,7 +103,7 @@ def facts_of(admission: trial.Admission, spec: ModelSpec) -> dict[str, Any]:
         "runtime": f"{runtime} {version}".strip(),
         "estimator": str(description.get("estimator", "")),
         "libraries": admission.libraries,
-        "max_batch_rows": min(spec.max_batch_rows, admission.max_batch_rows or spec.max_batch_rows),
+        "max_batch_rows": admission.max_batch_rows,
         "unverified": admission.unverified,
         "warnings": list(admission.warnings),
         "load_ms": admission.load_ms,
