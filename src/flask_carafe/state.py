@@ -170,7 +170,9 @@ class CarafeState:
 
     def metrics_page(self, accept: str) -> tuple[bytes, str]:
         """The page ``/metrics`` of this application: body and Content-Type."""
-        return exposition(self.recorder, sum(model.is_answering for model in self.table.models.values()), accept)
+        models = self.table.models.values()
+        restarts = {model.entry.name: model.entry.restarts for model in models}
+        return exposition(self.recorder, sum(model.is_answering for model in models), accept, restarts)
 
     def answered(self, model: Model, door: str, rows: int, seconds: float, prediction_id: str) -> None:
         """Count an answer and tell who listens."""

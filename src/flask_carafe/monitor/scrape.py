@@ -5,7 +5,7 @@ Importing this imports ``prometheus_client``; the counting (:mod:`.metrics`) doe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from .mapped import Values, add
-from .metrics import BUCKETS, FRAME_ROWS, FRAME_SECONDS, FRAMES, LABELS, OK, OTHER, REQUESTS, RESTARTS, ROWS, SUM, Recorder
+from .metrics import BUCKETS, FRAME_ROWS, FRAME_SECONDS, FRAMES, LABELS, OK, OTHER, REQUESTS, ROWS, SUM, Recorder
 
 DOOR = ("model", "version", "door")
 
@@ -31,26 +31,19 @@ class Counter(NamedTuple):
 
 
 COUNTERS = (
-    Counter(
-        "carafe_requests", "Requests answered; code is ok, or the error's.", (*DOOR, "code"), REQUESTS, lambda cells: sum(cells[:SUM])
-    ),
+    Counter("carafe_requests", "Requests answered; code is ok, or the error's.", (*DOOR, "code"), REQUESTS, lambda cells: sum(cells[:SUM])),
     Counter("carafe_rows", "Rows answered.", DOOR[:2], REQUESTS, itemgetter(ROWS)),
     Counter("carafe_frames", "Frames that came back from hosts.", DOOR[:1], FRAMES, itemgetter(0)),
     Counter("carafe_frame_rows", "Rows in those frames.", DOOR[:1], FRAMES, itemgetter(FRAME_ROWS)),
     Counter("carafe_frame_seconds", "Seconds that hosts took for those frames.", DOOR[:1], FRAMES, itemgetter(FRAME_SECONDS)),
-    Counter("carafe_host_restarts", "Hosts that had to be replaced.", DOOR[:1], RESTARTS, itemgetter(0)),
 )
 
 
 class CarafeCollector(Collector):
-    """Families made at each scrape.
+    """Families made at each scrape; parameters as of :func:`exposition`."""
 
-    :param ready: how many models can answer in this moment, from the routing table.
-    """
-
-    def __init__(self, recorder: Recorder, ready: int) -> None:
-        self._recorder = recorder
-        self._ready = ready
+    def __init__(self, recorder: Recorder, ready: int, restarts: Mapping[str, int]) -> None:
+        self._recorder, self._ready, self._restarts = recorder, ready, restarts
 
     def collect(self) -> Iterator[Metric]:
         values = {series: numbers for series, numbers in self._recorder.read().items() if series[1][:1] != (OTHER,) or any(numbers)}
@@ -58,9 +51,11 @@ class CarafeCollector(Collector):
             yield _counted(values, counter)
         yield _errors(values)
         yield _latencies(values)
-        ready = GaugeMetricFamily("carafe_models_ready", "Models that can answer in this moment.")
-        ready.add_metric([], self._ready)
-        yield ready
+        restarts = CounterMetricFamily("carafe_host_restarts", "Hosts that had to be replaced.", labels=DOOR[:1])
+        for model, times in self._restarts.items():
+            restarts.add_metric([model], times)
+        yield restarts
+        yield GaugeMetricFamily("carafe_models_ready", "Models that can answer in this moment.", self._ready)
 
 
 def _counted(values: Values, counter: Counter) -> CounterMetricFamily:
@@ -107,12 +102,15 @@ def _buckets(cells: Sequence[float]) -> list[tuple[str, float]]:
     return buckets
 
 
-def exposition(recorder: Recorder, ready: int, accept: str = "") -> tuple[bytes, str]:
+def exposition(recorder: Recorder, ready: int, accept: str = "", restarts: Mapping[str, int] | None = None) -> tuple[bytes, str]:
     """The page ``/metrics``: body and Content-Type; Prometheus text, or OpenMetrics where ``accept`` asks for it.
 
     The registry lives as long as the call, so two applications in one process share nothing.
+
+    :param ready: how many models can answer in this moment, from the routing table.
+    :param restarts: model -> how often a host of it had to be replaced; the steward counts them in the same table.
     """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(CarafeCollector(recorder, ready))
+    registry.register(CarafeCollector(recorder, ready, restarts or {}))
     encoder, content_type = choose_encoder(accept)
     return encoder(registry), content_type
