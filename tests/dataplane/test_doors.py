@@ -1,0 +1,100 @@
+"""Three doors, one answer: loop (``carafe serve``), flask (views) and wsgi (middleware) agree byte for byte."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from dataplane.conftest import Server, free_port
+
+FLOWER = b'{"features": [5.1, 3.5, 1.4, 0.2]}'
+JSON = {"Content-Type": "application/json"}
+ID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
+CASES = {
+    "one": ("POST", "/predict", FLOWER, JSON),
+    "named": ("POST", "/models/iris/predict", b'{"feature_1":5.1,"feature_2":3.5,"feature_3":1.4,"feature_4":0.2}', JSON),
+    "rows": ("POST", "/models/iris/versions/1/predict", b'{"features": [[5.1, 3.5, 1.4, 0.2], [6, 3, 4.8, 1.8]]}', JSON),
+    "text": ("POST", "/api", b'{"text": "great and lovely"}', {}),
+    "csv": ("POST", "/models/sentiment/predict", b"text\r\ngreat\r\nawful\r\n", {"Content-Type": "text/csv", "Accept": "text/csv"}),
+    "ndjson": ("POST", "/models/sentiment/predict", b'{"text":"great"}\n', {"Content-Type": "application/x-ndjson", "Accept": "application/x-ndjson"}),
+    "form": ("POST", "/api", b"text=awful", {"Content-Type": "application/x-www-form-urlencoded"}),
+    "multipart": ("POST", "/api", b'--x\r\nContent-Disposition: form-data; name="text"\r\n\r\ngreat\r\n--x--\r\n', {"Content-Type": "multipart/form-data; boundary=x"}),
+    "broken": ("POST", "/predict", b"{", JSON),
+    "wrong": ("POST", "/predict", b'{"features": [5.1, "x", null, 0.2]}', JSON),
+    "twice": ("POST", "/predict", b'{"features": [1,1,1,1], "features": [1,1,1,1]}', JSON),
+    "pickle": ("POST", "/predict", b"\x80\x04", {"Content-Type": "application/pickle"}),
+    "empty": ("POST", "/predict", b"", JSON),
+    "unknown": ("POST", "/models/nobody/predict", b"{}", JSON),
+    "other version": ("POST", "/models/iris/versions/2/predict", FLOWER, JSON),
+    "too many": ("POST", "/predict", b'{"features": [' + b"[1,1,1,1]," * 10_000 + b"[1,1,1,1]]}", JSON),
+    "too large": ("POST", "/predict", b" " * (16 * 1024 * 1024 + 1), JSON),
+    "raises": ("POST", "/models/picky/predict", b'{"number": 13}', JSON),
+    "late": ("POST", "/models/slow/predict", b'{"seconds": 0.6}', {**JSON, "X-Request-Timeout-Ms": "100"}),
+    "impatient nonsense": ("POST", "/predict", FLOWER, {**JSON, "X-Request-Timeout-Ms": "-1"}),
+}  # fmt: skip
+
+
+def run(server: Server, door: str) -> Iterator[Server]:
+    """A foreign WSGI server beside ``carafe serve``: it shares the home, and so the steward and the hosts."""
+    port = free_port()
+    code = (
+        f"from waitress import serve; from flask_carafe.application import create_app; serve(create_app(), host='127.0.0.1', port={port}, threads=8)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=server.home.parent, env={**os.environ, "CARAFE_HOME": str(server.home), "CARAFE_DOOR": door},
+        start_new_session=True,
+    )  # fmt: skip
+    other = Server(port, process, server.home)
+    try:
+        wait(other)
+        yield other
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def wait(server: Server) -> None:
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        try:
+            if server.ask("GET", "/readyz").json["status"] == "ready":
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError("the foreign server did not come up")
+
+
+@pytest.fixture(scope="module")
+def flask_door(server: Server) -> Iterator[Server]:
+    yield from run(server, "flask")
+
+
+@pytest.fixture(scope="module")
+def wsgi_door(server: Server) -> Iterator[Server]:
+    yield from run(server, "wsgi")
+
+
+def told(server: Server, case: str) -> tuple[object, ...]:
+    """What is the same at every door: all but ids, the date, and who served."""
+    method, path, body, headers = CASES[case]
+    answer = server.ask(method, path, body, headers)
+    names = ("content-type", "x-model-version", "retry-after", "x-carafe-unverified")
+    assert "x-request-id" in answer.headers
+    return (answer.status, [(name, answer.headers.get(name)) for name in names], ID.sub(b"ID", answer.body))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_door_says_the_same(server, flask_door, wsgi_door, case):
+    try:
+        first = told(server, case)
+    except (BrokenPipeError, ConnectionResetError):
+        assert case == "too large"  # the loop refused before reading, and the client was still sending
+        return
+    assert told(flask_door, case) == first
+    assert told(wsgi_door, case) == first
