@@ -202,6 +202,8 @@ def test_tensors_come_flat_or_nested():
 def test_a_picture_may_be_its_own_numbers():
     assert values(DIGIT, {"image": [0, 1, 2, 3]}) == [{"image": [0, 1, 2, 3]}]
     assert values(DIGIT, {"features": [0, 1, 2, 3]}) == [{"image": [0, 1, 2, 3]}]
+    for nested in ({"image": [[0, 1], [2, 3]]}, {"features": [[0, 1], [2, 3]]}, {"rows": [[[0, 1], [2, 3]]]}, {"features": [[[0, 1], [2, 3]]]}):
+        assert values(DIGIT, nested) == [{"image": [0, 1, 2, 3]}]
     assert values(DIGIT, {"features": [[0, 1, 2, 3]] * 2}) == [{"image": [0, 1, 2, 3]}] * 2
 
 

@@ -11,7 +11,7 @@ from . import layout
 from .kinds import Blob, Upload, Wrong, kind_of, shown
 from .model import Field, Rows, Signature
 from .pending import Pending
-from .shapes import Raw, depth
+from .shapes import Raw, depth, value_shape
 
 MOST_NEAREST = 3
 Place = Callable[[int], str]
@@ -106,7 +106,7 @@ class Checker:
 
     def _is_value(self, row: list[Any]) -> bool:
         """Whether a list is itself the value of the only field (a vector, a picture), and not a row that holds it."""
-        shape = self.signature.fields[0].shape
+        shape = value_shape(self.signature)
         if not shape:
             return False
         holds = len(row) == 1 and isinstance(row[0], (list, str))

@@ -7,6 +7,8 @@ import io
 import json
 from typing import Any
 
+import msgspec
+
 from . import shapes
 from .answer import class_keys
 from .kinds import kind_of, spell
@@ -82,7 +84,8 @@ def _features_schema(signature: Signature, max_rows: int) -> dict[str, Any]:
         items = {"items": {"type": ["number", "boolean", "null"]}}
     one = {"type": "array", "minItems": len(values), "maxItems": len(values)} | items
     if len(values) == 1 and signature.fields[0].shape:
-        return {"anyOf": [shape_schema(signature.fields[0]), _list({"type": ["array", "string"]}, max_rows)]}
+        field = msgspec.structs.replace(signature.fields[0], shape=shapes.value_shape(signature))
+        return {"anyOf": [shape_schema(field), _list({"type": ["array", "string"]}, max_rows)]}
     return {"anyOf": [one, _list(one, max_rows)]}
 
 

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from ..errors import BadRequest
 from .kinds import shown
+from .kinds.image import picture_shape
 from .model import Signature
 from .refusal import refusal
 
@@ -32,6 +33,12 @@ class Raw(NamedTuple):
 
     rows: list[Any]
     scalar: bool
+
+
+def value_shape(signature: Signature) -> tuple[int, ...]:
+    """How one value of the only field may be nested."""
+    field = signature.fields[0]
+    return picture_shape(field) if field.kind == "image" else field.shape
 
 
 def single(signature: Signature) -> bool:
@@ -92,7 +99,7 @@ def _only(body: dict[str, Any], key: str, signature: Signature) -> Raw:
 
 def _features(values: list[Any], signature: Signature) -> list[Any]:
     """``features`` as rows by position: the depth of the lists says whether it is one row or several."""
-    shape = signature.fields[0].shape if single(signature) else ()
+    shape = value_shape(signature) if single(signature) else ()
     if not values or isinstance(values[0], dict):
         return values
     if shape and isinstance(values[0], list):

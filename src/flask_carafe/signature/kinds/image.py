@@ -6,11 +6,14 @@ import binascii
 import struct
 import zlib
 from base64 import b64decode, b64encode
+from math import prod
 from typing import Any
+
+import msgspec
 
 from ..model import Field
 from .base import Blob, Control, Upload, Wrong, shown
-from .vector import Vector, flatten, from_cell, shape_schema
+from .vector import Vector, flatten, read_list, shape_schema
 
 MAGIC = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG", b"GIF8": "GIF", b"BM": "BMP"}
 ACCEPT = "image/png,image/jpeg,image/webp,image/gif,image/bmp"
@@ -44,6 +47,15 @@ def conversion(field: Field) -> dict[str, Any]:
     return wanted | {"width": 0, "height": 0} | field.options
 
 
+def picture_shape(field: Field) -> tuple[int, ...]:
+    """How deep the numbers of one value may be nested: a model of flat numbers still takes a picture row by row."""
+    wanted = conversion(field)
+    channels = CHANNELS.get(wanted["mode"], 1)
+    sizes = {"hw": (wanted["height"], wanted["width"]), "chw": (channels, wanted["height"], wanted["width"])}
+    shape = sizes.get(wanted["layout"], (wanted["height"], wanted["width"], channels))
+    return shape if len(field.shape) == 1 and prod(shape) == field.width else field.shape
+
+
 def is_drawable(field: Field) -> bool:
     """Small and grey: the page offers a canvas."""
     wanted = conversion(field)
@@ -67,13 +79,14 @@ class Image(Vector):
 
     def schema(self, field: Field) -> dict[str, Any]:
         text = {"type": "string", "contentEncoding": "base64", "description": "A PNG, JPEG, WebP, GIF or BMP file in base64, or a data: URL."}
-        return {"anyOf": [text, shape_schema(field)]}
+        return {"anyOf": [text, shape_schema(msgspec.structs.replace(field, shape=picture_shape(field)))]}
 
     def from_json(self, raw: Any, field: Field) -> Any:
         if isinstance(raw, Blob):
             return self._checked(raw.data, shown(raw.data))
         if not isinstance(raw, str):
-            return flatten(raw, field, self.expected)
+            is_nested = isinstance(raw, (list, tuple)) and len(raw) > 0 and isinstance(raw[0], (list, tuple))
+            return flatten(raw, msgspec.structs.replace(field, shape=picture_shape(field)) if is_nested else field, self.expected)
         data = read_base64(raw)
         if data is None:
             raise Wrong("picture in base64", shown(raw), "a picture in base64, a data: URL, or a list of its numbers")
@@ -86,7 +99,7 @@ class Image(Vector):
 
     def from_text(self, text: str, field: Field) -> Any:
         if text.lstrip().startswith("["):
-            return from_cell(text, field, self.expected)
+            return self.from_json(read_list(text, field, self.expected), field)
         return self.from_json(text.strip(), field)
 
     def from_upload(self, upload: Upload, field: Field) -> Blob:

@@ -66,15 +66,14 @@ def nest(flat: list[Any], shape: Sequence[int]) -> list[Any]:
     return flat
 
 
-def from_cell(text: str, field: Field, expected: str) -> list[float]:
+def read_list(text: str, field: Field, expected: str) -> Any:
     """A cell: a JSON list, or numbers with spaces, commas or semicolons between. :raises Wrong: it is neither."""
     if text.lstrip().startswith("["):
         try:
-            return flatten(msgspec.json.decode(text), field, expected)
+            return msgspec.json.decode(text)
         except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as exc:
             raise Wrong(expected, shown(text), shape_words(field.shape)) from exc
-    parts = text.replace(",", " ").replace(";", " ").split()
-    return flatten([read_decimal(part, "number") for part in parts], field, expected)
+    return [read_decimal(part, "number") for part in text.replace(",", " ").replace(";", " ").split()]
 
 
 def shape_schema(field: Field) -> dict[str, Any]:
@@ -98,7 +97,7 @@ class Vector(Kind):
         return flatten(raw, field, self.expected)
 
     def from_text(self, text: str, field: Field) -> list[float]:
-        return from_cell(text, field, self.expected)
+        return flatten(read_list(text, field, self.expected), field, self.expected)
 
     def fast(self, field: Field) -> tuple[Any, Callable[[Any], Any] | None]:
         return Any, lambda raw: flatten(raw, field, self.expected)
