@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from flask_carafe.config import SETTINGS, Settings, read_yaml, show
 from flask_carafe.errors import ConfigError
@@ -208,3 +212,34 @@ def test_a_command_line_goes_on_top_of_settings_that_stand(tmp_path):
     assert (settings.port, settings.workers, settings.provenance("port"), settings.provenance("workers")) == (0, 3, "command line", "app.config")
     with pytest.raises(ConfigError, match="--port"):
         settings.overridden({"port": "many"})
+
+
+SNIPPETS = st.sampled_from([*"-{}[]|>#'\"\n\té%", "port", "models", ": ", "  ", "&a", "*a", "<<", "!!binary", "!!set", "? ", "0x", "2019-01-01"])
+
+
+@given(st.lists(SNIPPETS | st.text(max_size=4), max_size=30).map("".join))
+def test_any_text_at_all_is_settings_or_a_config_error(text):
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "carafe.yaml").write_bytes(text.encode("utf-8", "surrogatepass"))
+        with contextlib.suppress(ConfigError):
+            Settings.load(environ={}, directory=Path(folder))
+
+
+ODD = st.sampled_from([1e-05, 0.1 + 0.2, 123456789012.5, ["a,b"], "a,b", "\0", [" "], "/", "~", "https://a", 2**63])
+VALUES = ODD | st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.binary(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3) | st.integers(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(SETTINGS), VALUES)
+def test_any_value_of_any_setting_is_converted_or_a_config_error(setting, value):
+    try:
+        parent = Settings.load(environ={}, app_config={setting.key: value}, directory=Path("/nowhere"))
+    except ConfigError as exc:
+        assert setting.name in str(exc).lower()
+    else:
+        child = Settings.load(environ=parent.environment(), directory=Path("/nowhere"))
+        assert setting.name == "models" or getattr(child, setting.name) == getattr(parent, setting.name)

@@ -47,7 +47,6 @@ class Settings:
     run_dir: Path | None = _setting(None, "Machine-local folder for sockets and counters, if the usual one will not do.", "Places", layers=PROCESS)
     python: Path | None = _setting(None, "The interpreter that hosts run in, if it cannot be found by `sys.prefix`.", "Places", layers=PROCESS)
 
-
     models: dict[str, Any] = _setting({}, "Models to serve: a name and what describes it.", "Models", layers=(FILE, APP))
     default_model: str = _setting("", "The model that `POST /predict` asks; without it the only one, if there is one.", "Models")
 

@@ -83,7 +83,7 @@ def _converted(setting: Setting, wanted: Any, raw: Any, base: Path) -> Any:
 
 
 def _path(raw: Any, base: Path) -> Path:
-    if not isinstance(raw, str | os.PathLike) or not os.fspath(raw):
+    if not isinstance(raw, str | os.PathLike) or not os.fspath(raw) or "\0" in str(raw):
         raise Problem("a path")
     return Path(os.path.abspath(base / Path(raw).expanduser()))
 
@@ -99,7 +99,7 @@ def _number(setting: Setting, wanted: type, raw: Any) -> int | float:
     units: Mapping[str, float] = {"bytes": SIZES, "s": SPANS}.get(setting.unit, {"": 1})
     expected = {"bytes": 'a size such as "16 MiB"', "s": 'a time such as "2 s" or "500 ms"'}.get(setting.unit, "a whole number")
     if isinstance(raw, str):
-        parts = re.fullmatch(r"\s*([0-9][0-9_]*(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*", raw)
+        parts = re.fullmatch(r"\s*([0-9][0-9_]*(?:\.[0-9]+)?(?:e[-+][0-9]+)?)\s*([A-Za-z]*)\s*", raw)
         if not parts or parts[2].lower() not in units:
             raise Problem(expected)
         raw = float(parts[1]) * units[parts[2].lower()]
@@ -110,7 +110,7 @@ def _number(setting: Setting, wanted: type, raw: Any) -> int | float:
 
 
 def _text(raw: Any) -> str:
-    if not isinstance(raw, str):
+    if not isinstance(raw, str) or "\0" in raw:
         raise Problem("a text")
     return raw
 
@@ -124,8 +124,8 @@ def _choice(raw: Any, choices: tuple[str, ...]) -> str:
 
 def _texts(raw: Any) -> tuple[str, ...]:
     items = raw.split(",") if isinstance(raw, str) else raw
-    if not isinstance(items, list | tuple | set) or not all(isinstance(item, str) for item in items):
-        raise Problem("a list of texts")
+    if not isinstance(items, list | tuple | set) or not all(isinstance(item, str) and not set(item) & set(",\0") for item in items):
+        raise Problem("a list of texts without commas in them")
     return tuple(item.strip() for item in items if item.strip())
 
 
