@@ -15,6 +15,8 @@ from dataplane.conftest import Server, free_port
 
 FLOWER = b'{"features": [5.1, 3.5, 1.4, 0.2]}'
 JSON = {"Content-Type": "application/json"}
+NDJSON = "application/x-ndjson"
+PART = b'--x\r\nContent-Disposition: form-data; name="text"\r\n\r\ngreat\r\n--x--\r\n'
 ID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 CASES = {
     "one": ("POST", "/predict", FLOWER, JSON),
@@ -22,9 +24,9 @@ CASES = {
     "rows": ("POST", "/models/iris/versions/1/predict", b'{"features": [[5.1, 3.5, 1.4, 0.2], [6, 3, 4.8, 1.8]]}', JSON),
     "text": ("POST", "/api", b'{"text": "great and lovely"}', {}),
     "csv": ("POST", "/models/sentiment/predict", b"text\r\ngreat\r\nawful\r\n", {"Content-Type": "text/csv", "Accept": "text/csv"}),
-    "ndjson": ("POST", "/models/sentiment/predict", b'{"text":"great"}\n', {"Content-Type": "application/x-ndjson", "Accept": "application/x-ndjson"}),
+    "ndjson": ("POST", "/models/sentiment/predict", b'{"text":"great"}\n', {"Content-Type": NDJSON, "Accept": NDJSON}),
     "form": ("POST", "/api", b"text=awful", {"Content-Type": "application/x-www-form-urlencoded"}),
-    "multipart": ("POST", "/api", b'--x\r\nContent-Disposition: form-data; name="text"\r\n\r\ngreat\r\n--x--\r\n', {"Content-Type": "multipart/form-data; boundary=x"}),
+    "multipart": ("POST", "/api", PART, {"Content-Type": "multipart/form-data; boundary=x"}),
     "broken": ("POST", "/predict", b"{", JSON),
     "wrong": ("POST", "/predict", b'{"features": [5.1, "x", null, 0.2]}', JSON),
     "twice": ("POST", "/predict", b'{"features": [1,1,1,1], "features": [1,1,1,1]}', JSON),
