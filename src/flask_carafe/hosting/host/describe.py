@@ -90,7 +90,21 @@ def width_of(estimator):
             shape = getattr(peek(step, attribute), "shape", ())
             if len(shape) == 1 and shape[0]:
                 return int(shape[0])
-    return 1 if "IsotonicRegression" in class_names(_first(estimator)) else 0
+    return _width_inside(_first(estimator))
+
+
+def _width_inside(estimator):
+    """As :func:`width_of`, for what tells it only by its parts: networks, ensembles over all columns, chains."""
+    if "IsotonicRegression" in class_names(estimator):
+        return 1
+    layers, members = peek(estimator, "coefs_"), peek(estimator, "estimators_")
+    if isinstance(layers, list) and layers:
+        return int(layers[0].shape[0])
+    while isinstance(members, (list, tuple)) or getattr(members, "ndim", 0):
+        members = members[0] if len(members) else None
+    if members is None or "Bagging" in class_names(estimator)[0] or "Chain" in class_names(estimator)[0]:
+        return 0
+    return width_of(members)
 
 
 def _leading(estimator):

@@ -51,14 +51,21 @@ def read_object(file):
     with open_checked(file) as stream:
         form = file.get("format")
         if form == "joblib":
-            import joblib
-
-            return joblib.load(stream)
+            return _joblib().load(stream)
         if form == "pickle":
             return pickle.load(_inflated(stream))
         if form == "skops":
             return _read_skops(stream)
     raise LoadError("wrong_format", "no runtime here loads %r" % (form,))
+
+
+def _joblib():
+    """The joblib that is installed, or the one inside scikit-learn before 0.21."""
+    try:
+        import joblib
+    except ImportError:
+        from sklearn.externals import joblib
+    return joblib
 
 
 def _inflated(stream):

@@ -49,7 +49,7 @@ def _answer(request, fds):
             return fork(request, fds)
         if op == "status":
             return {"ok": True, "pid": os.getpid(), "threads": threads(), "python": sys.version.split()[0]}
-    except (OSError, KeyError, TypeError, ValueError) as exc:
+    except Exception as exc:  # one request that fails must not end the zygote of all others
         return {"ok": False, "error": {"code": "zygote", "message": "%s: %s" % (type(exc).__name__, exc)}}
     return {"ok": False, "error": {"code": "unknown_op", "message": "the zygote knows no %r" % op}}
 
@@ -66,8 +66,6 @@ def import_all(names):
             imported.append(name)
         except BaseException as exc:  # a broken library may raise anything, SystemExit included
             failed[name] = "%s: %s" % (type(exc).__name__, str(exc)[:500])
-    if "sklearn" in sys.modules and "joblib" not in sys.modules:
-        importlib.import_module("joblib")
     _prepare()
     birth.quiet_signals()
     signal.signal(signal.SIGCHLD, _reap)
@@ -75,19 +73,17 @@ def import_all(names):
     return {"ok": True, "imported": imported, "failed": failed, "threads": threads()}
 
 
+SHARED = {"sklearn": ("joblib", "threadpoolctl", "carafe_host.runtime_sklearn"), "onnxruntime": ("carafe_host.runtime_onnx",)}
+
+
 def _prepare():
-    """Import the parts of this package that loaded libraries will want, so that hosts share them too."""
-    from . import server  # noqa: F401  (imported for its pages)
-
-    if "sklearn" in sys.modules:
-        from . import runtime_sklearn  # noqa: F401
-
+    """Import what hosts of the loaded libraries will want beside them, so that they share that too."""
+    wanted = ["carafe_host.server"] + [name for library, names in SHARED.items() if library in sys.modules for name in names]
+    for name in wanted:
         try:
-            import threadpoolctl  # noqa: F401
+            importlib.import_module(name)
         except ImportError:
-            pass
-    if "onnxruntime" in sys.modules:
-        from . import runtime_onnx  # noqa: F401
+            pass  # a scikit-learn of 2018 carries its own joblib
 
 
 def threads():
