@@ -46,6 +46,7 @@ def value_of(signature: Signature) -> st.SearchStrategy[Any]:
         row,
         st.builds(lambda rows: {"rows": rows}, st.lists(row | flat, max_size=3)),
         st.builds(lambda values: {"features": values}, flat | st.lists(flat, max_size=3)),
+        st.builds(lambda names, data: {"columns": names, "data": data}, st.permutations(list(right)), st.lists(flat, max_size=3)),
     )
     return shaped | VALUES
 
