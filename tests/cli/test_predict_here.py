@@ -8,6 +8,8 @@ import io
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from flask_carafe.cli import main
 from flask_carafe.cli.steward_link import StewardLink
 from flask_carafe.hosting.rundir import run_dir
 from models import small
-from processes import nothing_left, run_base
+from processes import nothing_left, run_base, until
 
 pytest.importorskip("sklearn")
 
@@ -72,6 +74,24 @@ def test_a_file_that_is_no_model_is_refused_and_nothing_is_left(home, tmp_path, 
     code, rows, told = predict(capsys, "page.pkl", "-i", "rows.csv", "-o", "out.csv")
     assert code == 1 and rows == [] and told.startswith("Error: ")
     assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_an_early_end_leaves_no_process_no_copy_and_no_half_file(home, tmp_path, number, code):
+    joblib.dump(small.logistic(k=1), tmp_path / "lr.joblib")
+    command = [sys.executable, "-m", "flask_carafe", "predict", "lr.joblib", "-o", "out.ndjson", "--format", "ndjson"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        process.stdin.write(b'{"feature_1": 1}\n' * 300)
+        process.stdin.flush()
+        until(lambda: [*tmp_path.glob(".out*")], 60, "the first answers")
+        process.send_signal(number)
+        _, told = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == code and b"Traceback" not in told
+    assert {path.name for path in tmp_path.iterdir()} == {"lr.joblib"}
 
 
 async def serve(home: Path, name: str, file: Path) -> None:

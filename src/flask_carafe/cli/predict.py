@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -49,6 +50,7 @@ def predict(model_or_file: str, source: str | None, target: str, form: Form | No
     if source == target and not is_standard(source):
         raise click.UsageError("Input and output are the same file.")
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_tidy_end())
         rows = _opened(source, form)
         stack.callback(rows.close)
         predictor = _predictor(model_or_file, **more)
@@ -62,6 +64,21 @@ def predict(model_or_file: str, source: str | None, target: str, form: Form | No
     if not quiet:
         run.summary()
     return 1 if run.failed else 0
+
+
+@contextlib.contextmanager
+def _tidy_end() -> Iterator[None]:
+    """Let SIGTERM and a closed terminal unwind as Ctrl-C does: a host must be stopped, copies removed."""
+
+    def leave(number: int, _: Any) -> None:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _source(given: str | None) -> str:
