@@ -18,13 +18,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 NAMES = ["sentiment", "churn", "digits"]
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    folder, lines = tmp_path_factory.mktemp("demo"), []
-    demo.train(folder, lines.append)
-    return folder, lines
-
-
 def score(folder: Path, code: str) -> float:
     """Run ``code`` in a process of its own, since tests of web code must not load scikit-learn; it prints one number."""
     done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=False)

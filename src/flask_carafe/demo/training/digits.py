@@ -50,13 +50,16 @@ def drawn(count: int, rng: np.random.Generator) -> tuple[Array, Array]:
     return np.array([draw(int(digit), SIZE, rng).ravel() for digit in digits], dtype=np.float32), digits
 
 
-def train(seed: int = 0) -> tuple[Any, dict[str, float]]:
-    """The fitted network and its accuracy on scans that it has not seen, warped in the same way."""
+def train(seed: int = 0, copies: int = COPIES) -> tuple[Any, dict[str, float]]:
+    """The fitted network and its accuracy on scans that it has not seen, warped in the same way.
+
+    :param copies: warped copies of each scan.
+    """
     rng = np.random.default_rng(seed)
     data = load_digits()
     learn, held, learn_y, held_y = train_test_split(data.images, data.target, test_size=0.2, random_state=seed, stratify=data.target)
     pens, pens_y = drawn(DRAWN, rng)
-    x, y = np.vstack([warped(learn, COPIES, rng), pens]), np.concatenate([np.repeat(learn_y, COPIES), pens_y])
+    x, y = np.vstack([warped(learn, copies, rng), pens]), np.concatenate([np.repeat(learn_y, copies), pens_y])
     model = MLPClassifier((192,), batch_size=256, max_iter=14, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # it is stopped early on purpose
@@ -71,7 +74,7 @@ def leave_one_drawing_out(seed: int = 0) -> float:
     original = dict(STROKES)
     try:
         STROKES.update(rest)
-        model, _ = train(seed)
+        model, _ = train(seed, copies=5)
     finally:
         STROKES.update(original)
     rng = np.random.default_rng(seed + 1)
