@@ -14,6 +14,7 @@ from ..signature import Rows
 from ..signature.pending import Pending
 from ..signature.unpack import values as unpacked
 from .engine import Engine
+from .functions import plain
 from .media import decode_media
 from .request import Answer, settle
 from .table import Model
@@ -110,8 +111,12 @@ def call_local(model: Model, rows: Rows) -> Answer:
     except CarafeError:
         raise
     except Exception as exc:  # the edge round a user's model
-        raise ModelFailed(model.name) from exc
+        raise ModelFailed(model.entry.name) from exc
     if len(predictions) != rows.n:
-        raise OutputInvalid(model.name, f"{len(predictions)} predictions for {rows.n} rows")
+        raise OutputInvalid(model.entry.name, f"{len(predictions)} predictions for {rows.n} rows")
+    try:
+        predictions = plain(predictions)
+    except (ValueError, RecursionError) as exc:
+        raise OutputInvalid(model.entry.name, str(exc)) from exc
     output = signature.outputs[0]
     return Answer([Column(DTYPES[output.dtype], output.width, predictions)], 0, rows.n, (), rows.n)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import enum
 import inspect
+import math
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -105,7 +106,10 @@ def _given_fields(name: str, fields: Mapping[str, Any] | None) -> tuple[Field, .
 
 
 def _hinted_fields(name: str, function: Callable[..., Any]) -> tuple[Field, ...]:
-    hints = typing.get_type_hints(function)
+    try:
+        hints = typing.get_type_hints(function)
+    except NameError as exc:
+        raise ConfigError(f"Model {name!r}: a type hint names {exc.name!r}, which cannot be found.", "Define it at the top of its module.") from exc
     fields = []
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
@@ -150,3 +154,23 @@ def _output(target: Any) -> Output:
     hint = typing.get_type_hints(target).get("return") if inspect.isfunction(target) else None
     kind, _ = OUTPUTS.get(hint, ("json", "json"))
     return Output(name="prediction", kind=kind, dtype="json")
+
+
+def plain(value: Any) -> Any:
+    """``value`` as texts, numbers, lists and objects; arrays and numpy scalars by their own ``tolist``.
+
+    :raises ValueError: what JSON cannot say: NaN, infinity, other types, nesting without end.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} is no number that JSON can say")
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(part) for part in value]
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, (dt.datetime, dt.date)):
+        return value.isoformat()
+    raise ValueError(f"a value of type {type(value).__name__} is neither text, number, list nor object")

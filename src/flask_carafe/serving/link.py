@@ -63,6 +63,12 @@ class Link:
 
     async def _session(self) -> None:
         reader, self.writer = await asyncio.open_unix_connection(str(steward_socket(self.run_dir)), limit=MOST_LINE_BYTES)
+        try:
+            await self._listen(reader)
+        finally:
+            self.writer.close()
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
         self.tell({"op": "hello", "role": "worker", "pid": os.getpid()})
         declared = self.declare()
         if declared:
