@@ -11,7 +11,8 @@ import pytest
 
 from flask_carafe.errors import InvalidInput, OutputInvalid
 from flask_carafe.signature import Field, Output, Signature
-from flask_carafe.signature.answer import Encoder, shortest
+from flask_carafe.signature.answer import Encoder
+from flask_carafe.signature.packing import shortest
 
 from .signatures import IRIS, REVIEW
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
 import time
 from array import array
 from typing import Any
@@ -176,7 +175,7 @@ def test_integers_are_exact_to_64_bits_and_nullable_ones_to_53():
 
 
 def test_float32_models_refuse_what_float32_cannot_hold():
-    assert values(FLOAT32, {"a": 1e38, "b": 0.5}) == [{"a": struct.unpack("<f", struct.pack("<f", 1e38))[0], "b": 0.5}]
+    assert values(FLOAT32, {"a": 1e38, "b": 0.5}) == [{"a": 1e38, "b": 0.5}]
     for number in (3.5e38, -1e39):
         assert "3.4e38" in str(refused(FLOAT32, {"a": number, "b": 0}))
         refused(FLOAT32, {"features": [[0, number]]})
@@ -302,3 +301,21 @@ def test_frame_columns_follow_from_the_signature():
 def test_python_functions_get_dates_as_datetimes():
     rows = Decoder(PERSON).json(body(PERSON_ROW))
     assert unpack.values(PERSON, rows, native=True)[0]["since"].isoformat() == "2026-03-01T12:30:00+00:00"
+
+
+@pytest.mark.parametrize("layout", ["matrix", "columns"])
+def test_thousands_of_fields_are_read_in_any_order_without_delay(layout):
+    names = [f"c{i}" for i in range(5000)]
+    signature = Signature(fields=tuple(Field(name=name, kind="number") for name in names), layout=layout)
+    decoder = Decoder(signature)
+    row = {name: float(i) for i, name in enumerate(names)}
+    started = time.perf_counter()
+    assert decoder.json(body(row)) == decoder.json(body(dict(reversed(row.items()))))
+    assert refused(signature, row | {"c_1": 1}).details[0].field == "c_1"
+    assert time.perf_counter() - started < 2
+
+
+def test_a_request_full_of_unknown_fields_is_refused_without_delay():
+    started = time.perf_counter()
+    assert len(refused(PERSON, {f"agee{i}": i for i in range(100_000)}).details) == 20
+    assert time.perf_counter() - started < 2

@@ -6,7 +6,6 @@ Classes that would share a key (``1`` and ``"1"``) are refused when the Encoder 
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Sequence
 from math import isfinite
 from typing import Any, Protocol
@@ -15,8 +14,8 @@ from ..errors import InvalidInput, OutputInvalid
 from .kinds import spell
 from .kinds.datetime import spell_instant
 from .model import Output, Scalar, Signature
+from .packing import shortest
 
-FLOAT = struct.Struct("<f")
 One = Callable[[Sequence[Any], int], Any]
 Many = Callable[[Sequence[Any], int, int], "list[Any]"]
 
@@ -26,15 +25,6 @@ class Column(Protocol):
 
     @property
     def values(self) -> Sequence[Any]: ...
-
-
-def shortest(value: float) -> float:
-    """The double whose shortest text is also the shortest text of this float32: 0.1 and not 0.10000000149011612."""
-    for digits in (6, 7, 8):
-        short = float(f"{value:.{digits}g}")
-        if abs(short) < 3.4e38 and FLOAT.unpack(FLOAT.pack(short))[0] == value:
-            return short
-    return float(f"{value:.9g}")
 
 
 def class_keys(classes: Sequence[Scalar], of: str) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from .shapes import aliases
 
 Reader = Callable[[bytes], "Rows | None"]
 LENGTH = struct.Struct("<I").pack
+MOST_NAMES = 500
 MOST_ORDERS = 16  # orders of columns that are remembered
 ESCAPED_COLON = b"\\u003"
 UNNAMEABLE = re.compile(r'["\\\x00-\x1f]')  # no msgspec field can be called so
@@ -96,7 +97,7 @@ class FastReader:
         return msgspec.defstruct("Row", fields, rename=rename, kw_only=True, forbid_unknown_fields=forbid, gc=False)
 
     def _row_reader(self, names: Sequence[str]) -> Reader:
-        if UNNAMEABLE.search("".join(names)):
+        if not is_nameable(names):
             return never
         row_type = self._struct(names)
         if self.signature.layout == "matrix":
@@ -160,7 +161,7 @@ class FastReader:
     # several rows
 
     def _rows_reader(self, key: str) -> Reader:
-        if any(UNNAMEABLE.search(field.name) for field in self.fields):
+        if not is_nameable([field.name for field in self.fields]):
             return never
         if self.k == 1 and self.types[0] is str and not self.takes_files and self.fields[0].dtype == "text" and self.converts[0] is None:
             return self._first(self._envelope_reader(key, self._struct([self.fields[0].name]), msgspec.structs.astuple), self._texts_reader(key))
@@ -328,6 +329,11 @@ class FastReader:
             return readers[-1](body)
 
         return read
+
+
+def is_nameable(names: Sequence[str]) -> bool:
+    """Whether a typed decoder can and should know rows by these names; among thousands it would look for each one by one."""
+    return len(names) <= MOST_NAMES and not UNNAMEABLE.search("".join(names))
 
 
 def never(body: bytes) -> None:

@@ -63,7 +63,8 @@ def infer(description: Mapping[str, Any], spec: Any = None, sample: Sample | Non
 
 def with_nullable(signature: Signature, names: Sequence[str]) -> Signature:
     """The same signature with exactly these fields nullable, each in the dtype that it then travels as."""
-    fields = [msgspec.structs.replace(field, nullable=field.name in names) for field in signature.fields]
+    chosen = set(names)
+    fields = [msgspec.structs.replace(field, nullable=field.name in chosen) for field in signature.fields]
     if signature.layout == "columns":
         fields = [_retyped(field) for field in fields]
     return msgspec.structs.replace(signature, fields=tuple(fields))
@@ -120,14 +121,15 @@ def _sample_names(sample: Sample, k: int) -> list[str]:
 def _check_names(hand: Any, drafts: list[dict[str, Any]]) -> None:
     """:raises ConfigError: a name that the model does not have, or (as a list) not all that it has."""
     known = [str(draft["name"]) for draft in drafts]
+    known_set = set(known)
     for name in hand:
-        if name not in known:
-            near = get_close_matches(str(name), known, n=1)
+        if name not in known_set:
+            near = get_close_matches(str(name), known[:1000], n=1)
             listed = ", ".join(known[:20]) + (" …" if len(known) > 20 else "")
             hint = f"Did you mean {near[0]!r}?" if near else f"It was fitted with: {listed}."
             raise ConfigError(f"fields: the model has no field {name!r}.", hint)
     if not isinstance(hand, Mapping) and len(hand) != len(known):
-        left = [name for name in known if name not in hand]
+        left = sorted(known_set - set(hand), key=known.index)
         hint = "Leave fields out, the model knows its own names."
         raise ConfigError(f"fields: {left[0]!r} is not among them, but the model was fitted with it.", hint)
 

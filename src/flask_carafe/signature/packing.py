@@ -16,7 +16,17 @@ from .model import Chunk, Field
 
 CODES = {"float64": "d", "float32": "f", "int64": "q"}
 NAN = float("nan")
+FLOAT = struct.Struct("<f")
 encode_json = msgspec.json.Encoder().encode
+
+
+def shortest(value: float) -> float:
+    """The double whose shortest text is also the shortest text of this float32: 0.1 and not 0.10000000149011612."""
+    for digits in (6, 7, 8):
+        short = float(f"{value:.{digits}g}")
+        if abs(short) < 3.4e38 and FLOAT.unpack(FLOAT.pack(short))[0] == value:
+            return short
+    return float(f"{value:.9g}")
 
 
 def pack_array(dtype: str, values: Sequence[Any]) -> bytes:

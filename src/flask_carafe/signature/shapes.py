@@ -68,7 +68,7 @@ def interpret(body: Any, signature: Signature) -> Raw:
     if not isinstance(body, dict):
         what = "a list" if isinstance(body, list) else "null" if body is None else "a bare value"
         raise BadRequest(f"The body must be a JSON object, got {what}.")
-    if any(signature.field(key) is not None for key in body):
+    if not body.keys().isdisjoint(field.name for field in signature.fields):
         return Raw([body], True)
     for key in aliases(signature):
         if key in body:

@@ -103,8 +103,9 @@ def _header(header: list[str], checker: Checker) -> list[str | None]:
         hint = f"Put a line of field names first: {listed(checker.names)}."
         raise refusal("The first line must name the fields, got numbers.", expected="field names", got="numbers", hint=hint)
     faults = [*islice(_strange_columns(names, checker), MOST_DETAILS)]
+    present = set(names)
     for field in fields:
-        if field.name not in names and not field.nullable:
+        if field.name not in present and not field.nullable:
             faults.append((f"The column {name_of(field.name)} is missing.", Detail(field=field.name, expected="a column", got="nothing"), ""))
     if faults:
         raise InvalidInput(f"Line 1: {faults[0][0]}", [detail for _, detail, _ in faults[:MOST_DETAILS]], faults[0][2])

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 
 from ..model import Field
+from ..packing import shortest
 from .base import EXACT, Control, Kind, Wrong, check_range, exact_float, plain, shown
 
 DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -103,6 +104,9 @@ class Number(Kind):
         if field.minimum is None and field.maximum is None:
             return float, None
         return Annotated[float, msgspec.Meta(ge=field.minimum, le=field.maximum)], None
+
+    def show(self, value: Any, field: Field) -> Any:
+        return shortest(value) if field.dtype == "float32" else value
 
     def control(self, field: Field) -> Control:
         return number_control(field, "any", self.example(field))
