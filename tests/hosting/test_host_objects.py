@@ -117,6 +117,18 @@ def test_a_search_over_a_text_pipeline_takes_one_text(host: Peer, tmp_path: Path
     assert not errors and labels(description, answer) == model.predict(["great", "terrible, broke", ""]).tolist()
 
 
+def test_steps_that_clean_the_text_stand_before_a_vectorizer(host: Peer, tmp_path: Path) -> None:
+    import cloudpickle
+
+    said, target = small.texts()
+    model = make_pipeline(FunctionTransformer(lambda texts: [text.lower() for text in texts]), TfidfVectorizer(), MultinomialNB()).fit(said, target)
+    (tmp_path / "m.pkl").write_bytes(cloudpickle.dumps(model))
+    description = host.ready(tmp_path / "m.pkl")
+    assert description["input"]["build"] == "texts"
+    answer, errors = host.predict(columns(texts(["GREAT", "BAD"]), n=2))
+    assert not errors and labels(description, answer) == ["positive", "negative"]
+
+
 def test_a_text_column_among_others_is_text(host: Peer, tmp_path: Path) -> None:
     frame = pd.DataFrame({"title": small.texts()[0], "stars": range(10)})
     parts = ColumnTransformer([("t", TfidfVectorizer(), "title"), ("n", "passthrough", ["stars"])])
@@ -382,6 +394,12 @@ def test_the_bytes_that_are_loaded_are_the_bytes_that_were_hashed(host: Peer, tm
     word = {"path": str(path), "format": "joblib", "name": "m.joblib"}
     assert host.load({**word, "sha256": "0" * 64})["error"]["code"] == "hash_mismatch"
     assert host.load({**word, "sha256": right})["ok"]
+
+
+def test_a_code_file_that_changed_is_not_run(host: Peer, tmp_path: Path) -> None:
+    (tmp_path / "c.py").write_text("raise ValueError")
+    reply = host.load(small.save(small.logistic(), tmp_path / "m.joblib"), code={"path": str(tmp_path / "c.py"), "name": "c.py", "sha256": "0" * 64})
+    assert reply["error"]["code"] == "hash_mismatch"
 
 
 def test_a_truncated_file_is_told(host: Peer, tmp_path: Path) -> None:

@@ -213,6 +213,8 @@ def builder(kind, described, signature, dtype="float64"):
     :raises LoadError: the signature does not fit what the model takes.
     """
     fields = signature.get("fields") or []
+    if kind == "array" and not described and len(fields) == 1 and fields[0].get("dtype") == "text":
+        kind = "texts"  # the model did not say what it takes; a lone text is a list of texts to every vectoriser
     described = described or [{"name": field["name"], "kind": field.get("kind", "number"), "dtype": "float64"} for field in fields]
     if kind == "texts":
         if len(fields) != 1:

@@ -21,6 +21,8 @@ def describe_input(estimator):
     Columns are empty when the object does not even tell how many inputs it takes.
     """
     first = _first(estimator)
+    if not names_of(estimator) and not names_of(first):
+        first = _past_cleaning(estimator, first)
     if set(TEXTS) & set(class_names(first)):
         return "texts", False, [column(None, "text", "text", nullable=False)]
     if "DictVectorizer" in class_names(first):
@@ -39,6 +41,17 @@ def _first(estimator):
             return estimator
         estimator = inner[0]
     return estimator
+
+
+def _past_cleaning(estimator, first):
+    """The vectoriser behind steps of the user's own that only clean the text; ``first`` where there is none."""
+    for step in _inner(estimator):
+        seen = _first(step)
+        if set(TEXTS) & set(class_names(seen)):
+            return seen
+        if "FunctionTransformer" not in class_names(seen) and type(seen).__module__.startswith("sklearn."):
+            break
+    return first
 
 
 def _inner(estimator):

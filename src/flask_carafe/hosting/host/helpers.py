@@ -4,23 +4,22 @@ import os
 import sys
 import types
 
+from .opening import open_checked
 from .refusal import LoadError
 
 
 def install(code):
     """Run the helper file once, as the module ``__main__`` and as the module of its own name; its guard does not fire.
 
-    :param code: a path, or ``{"path", "name"}`` where the path no longer tells the file's own name, or nothing.
+    :param code: a path, or ``{"path", "name", "sha256"}`` where the path no longer tells the file's own name, or nothing.
     :raises LoadError: it cannot be read or raises.
     """
     if not code:
         return
-    path, name = (code["path"], code.get("name") or code["path"]) if isinstance(code, dict) else (code, code)
-    try:
-        with open(path, "rb") as stream:
-            source = stream.read()
-    except OSError as exc:
-        raise LoadError("unreadable", "the code file cannot be read: %s" % exc.strerror)
+    file = code if isinstance(code, dict) else {"path": code}
+    path, name = file["path"], file.get("name") or file["path"]
+    with open_checked(file) as stream:
+        source = stream.read()
     stem = os.path.splitext(os.path.basename(name))[0]
     module = types.ModuleType("carafe_code")
     module.__file__ = path

@@ -6,15 +6,16 @@ A function is asked once a row, with the fields as keywords. A class is made onc
 
 import datetime
 import importlib
-import importlib.util
 import inspect
 import os
 import sys
+import types
 import typing
 
 from . import layout, wire
 from .calls import OutputInvalid, explain
 from .fields import column
+from .opening import open_checked
 from .plain import pack_values
 from .refusal import LoadError
 from .runtime import Runtime
@@ -23,15 +24,16 @@ SIMPLE = {str: ("text", "text"), int: ("integer", "int64"), float: ("number", "f
 INSTANTS = (datetime.datetime, datetime.date)
 
 
-def find(path, name=""):
-    """The object that ``module:attribute`` or ``file.py:attribute`` means.
+def find(file):
+    """The object that ``module:attribute`` or ``file.py:attribute`` in ``file["path"]`` means.
 
-    :raises LoadError: no such file or name.
+    :raises LoadError: no such file or name, or a file that has changed.
     """
+    path = file["path"]
     where, found, attribute = path.rpartition(":")
     if not found or not where or not attribute:
-        raise LoadError("wrong_format", "a Python model is given as package.module:name or file.py:name, got %r" % (name or path))
-    module = _from_file(where) if where.endswith(".py") else importlib.import_module(where)
+        raise LoadError("wrong_format", "a Python model is given as package.module:name or file.py:name, got %r" % path)
+    module = _from_file(where, file.get("sha256")) if where.endswith(".py") else importlib.import_module(where)
     for part in attribute.split("."):
         if not hasattr(module, part):
             raise LoadError("missing_name", "%s has no %s" % (where, attribute))
@@ -39,17 +41,17 @@ def find(path, name=""):
     return module
 
 
-def _from_file(path):
+def _from_file(path, sha256):
     path = os.path.abspath(path)
-    if not os.path.isfile(path):
-        raise LoadError("unreadable", "there is no file %s" % os.path.basename(path))
+    with open_checked({"path": path, "sha256": sha256, "name": os.path.basename(path)}) as stream:
+        source = stream.read()
     folder, stem = os.path.dirname(path), os.path.splitext(os.path.basename(path))[0]
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    spec = importlib.util.spec_from_file_location(stem, path)
-    module = importlib.util.module_from_spec(spec)
+    module = types.ModuleType(stem)
+    module.__file__ = path
     sys.modules[stem] = module
-    spec.loader.exec_module(module)
+    exec(compile(source, path, "exec"), module.__dict__)
     return module
 
 
@@ -116,7 +118,7 @@ class PythonRuntime(Runtime):
         for path in reversed(options.get("python_path") or []):
             if path not in sys.path:
                 sys.path.insert(0, path)
-        found = find(files[0]["path"], files[0].get("name", ""))
+        found = find(files[0])
         self.estimator = getattr(found, "__name__", type(found).__name__)
         self.input_build, self.named = "records", True
         if inspect.isclass(found):
