@@ -140,7 +140,9 @@ def _in_library(module: str, name: str, called: bool) -> NameKind:
         return "dangerous" if called else "unknown"
     if CLASS_LIKE.fullmatch(name) or REBUILDS.fullmatch(name) or SMALL_CLASSES.fullmatch(name):
         return "known"
-    return "dangerous" if called else "unknown"
+    if called:
+        return "dangerous"
+    return "known" if module.startswith("sklearn.") else "unknown"
 
 
 def in_python3(module: str, name: str) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from ..config import Settings
 from ..errors import ConfigError
 from ..signature import Scalar
 from .hints import InputHint, nearest, read_fields, read_inputs, read_labels, split
@@ -18,6 +19,7 @@ from .intake import hash_file
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 DOTTED = re.compile(r"[A-Za-z_][\w.]*")
 SIDE_FILES = ("code", "columns", "sample", "examples")
+DEFAULT_TIMEOUT_MS = 10_000
 LIMITS = {"replicas": (1, 64), "threads": (1, 256), "timeout_ms": (1, 3_600_000), "max_batch_rows": (1, 65_536)}
 
 
@@ -43,7 +45,7 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     python: str = ""
     replicas: int = 1
     threads: int = 1
-    timeout_ms: int = 10_000
+    timeout_ms: int = DEFAULT_TIMEOUT_MS
     max_batch_rows: int = 256
     description: str = ""
     required: bool = False
@@ -167,6 +169,13 @@ def located(spec: ModelSpec, folder: str | Path) -> ModelSpec:
     base = Path(folder).absolute()
     side = {key: str(base / getattr(spec, key)) for key in SIDE_FILES if getattr(spec, key)}
     return msgspec.structs.replace(spec, files=tuple(_located_file(file, base) for file in spec.files), **side)
+
+
+def limited(spec: ModelSpec, settings: Settings) -> ModelSpec:
+    """The same spec within the settings: their hang limit where it names none of its own, and never more rows a frame than they allow."""
+    is_own = spec.timeout_ms != DEFAULT_TIMEOUT_MS
+    timeout_ms = spec.timeout_ms if is_own else max(1, round(settings.hang_limit_s * 1000))
+    return msgspec.structs.replace(spec, timeout_ms=timeout_ms, max_batch_rows=min(spec.max_batch_rows, settings.max_batch_rows))
 
 
 def _located_file(file: str, base: Path) -> str:

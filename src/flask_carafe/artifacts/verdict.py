@@ -48,7 +48,7 @@ def judge(survey: Survey, here: Mapping[str, str], *, strict: bool = False) -> V
             verdict = _compare(library, version, here.get(library, ""))
             if strict and verdict.state == "unverified":
                 raise VersionRefused(f"{verdict.text} and --strict-versions is on.", verdict.hint)
-            worst = max(worst, verdict, key=lambda one: ("unrecorded", "same", "patch", "unverified").index(one.state))
+            worst = max(verdict, worst, key=lambda one: ("unrecorded", "same", "patch", "unverified").index(one.state))
     return worst
 
 

@@ -111,6 +111,7 @@ class Trial:
         signature = await self.signature_of(description)
         if isinstance(description.get("max_batch_rows"), int):
             self.max_batch_rows = min(self.max_batch_rows, max(1, description["max_batch_rows"]))
+        signature = await self.find_example(with_nullable(signature, []), signature)
         signature = await self.find_nullable(signature, description)
         await self.configure(signature)
         body, first_ms = await self.first_answers(signature)
@@ -153,7 +154,7 @@ class Trial:
         """Raise ``kind`` with the versions in the file and here, where they differ: most such failures come of that."""
         told, wrote = difference(self.survey), era(self.survey)
         if told:
-            raise kind(f"{text.rstrip('.')}. It was {told}.", way_out_of(self.survey) or hint)
+            raise kind(f"{text.rstrip('.')}. It was {told}.", f"{way_out_of(self.survey)} {hint}".strip())
         if wrote and not self.survey.versions:
             raise kind(f"{text.rstrip('.')}. It was saved by {wrote[0]}.", hint or "Train it again with the libraries installed here.")
         raise kind(
@@ -181,6 +182,23 @@ class Trial:
         if not reply.get("ok"):
             self.refuse(TrialFailed, f"Its inputs cannot be built: {(reply.get('error') or {}).get('message', 'no reason given')}")
 
+    async def find_example(self, strict: Signature, signature: Signature) -> Signature:
+        """The signature with an example that is answered; unchanged where its own is.
+
+        :raises TrialFailed: none of the candidates is; the reason is that of the first.
+        """
+        await self.configure(strict)
+        first: TrialFailed | None = None
+        for number, row in enumerate(trial_rows.candidates(strict)):
+            try:
+                self.body(strict, await self.predict(strict, trial_rows.packed(strict, [row])), scalar=True)
+            except TrialFailed as exc:
+                first = first or exc
+                continue
+            return trial_rows.with_examples(signature, row) if number else signature
+        assert first is not None
+        raise first
+
     async def find_nullable(self, signature: Signature, description: dict[str, Any]) -> Signature:
         """The signature with exactly those fields nullable that the model answers without; hand-written facts are held to."""
         said = self.said_nullable(signature, description)
@@ -189,8 +207,6 @@ class Trial:
         if not names:
             return open_signature
         await self.configure(open_signature)
-        if (await self.predict(open_signature, trial_rows.packed(open_signature, [trial_rows.example(open_signature)])))[1]:
-            return with_nullable(signature, [name for name, is_nullable in said.items() if is_nullable])
         found = await self.answered_without(open_signature, names)
         for name, is_nullable in self.by_hand().items():
             if is_nullable and name not in found:
@@ -298,7 +314,7 @@ class Trial:
         return tuple(dict.fromkeys([*self.warnings, *own]))
 
 
-FAILS_HINT = "Give fields examples that the model can answer, with fields or --sample data.csv; the log has the traceback."
+FAILS_HINT = "If it only answers rows near those it was fitted on, give it some: --sample data.csv."
 LOAD_HINTS = {
     "missing_main_name": "Give the Python file that defines it with --code helpers.py.",
     "code_failed": "The file given with --code must run on its own.",

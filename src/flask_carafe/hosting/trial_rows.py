@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import msgspec
+
 from ..errors import InvalidInput, TrialFailed
 from ..signature import Field, Rows, Signature
 from ..signature.decode import Decoder
@@ -12,6 +14,7 @@ from ..signature.layout import pack, unpack
 from ..signature.schema import trial_request
 
 MOST_FIELDS = 200  # tried one by one for missing values; what lies beyond is tried together
+CONSTANTS = (1, 5, 2, 10, 50, 100, -1)
 OTHER_TEXT = "Another text, of other words."
 
 
@@ -24,6 +27,27 @@ def variant(signature: Signature) -> dict[str, Any]:
     """Another row, unlike :func:`example` wherever a field has room for it."""
     row = example(signature)
     return {field.name: _variant(field, row[field.name]) for field in signature.fields}
+
+
+def candidates(signature: Signature) -> Iterator[dict[str, Any]]:
+    """Rows to begin with: the example, its variant, then all numbers alike; some models answer only near what they saw."""
+    row = example(signature)
+    yield row
+    yield variant(signature)
+    for number in CONSTANTS:
+        yield {field.name: _constant(field, row[field.name], number) for field in signature.fields}
+
+
+def _constant(field: Field, value: Any, number: int) -> Any:
+    is_free = field.kind in ("number", "integer") and not field.choices
+    low, high = field.minimum, field.maximum
+    return number if is_free and (low is None or number >= low) and (high is None or number <= high) else value
+
+
+def with_examples(signature: Signature, row: dict[str, Any]) -> Signature:
+    """The signature with the numbers of ``row`` as the examples of its fields, so that pages and docs show what is answered."""
+    fields = [msgspec.structs.replace(f, example=row[f.name]) if f.kind in ("number", "integer") else f for f in signature.fields]
+    return msgspec.structs.replace(signature, fields=tuple(fields))
 
 
 def _variant(field: Field, value: Any) -> Any:
