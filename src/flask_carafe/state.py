@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from .artifacts.spec import ModelSpec
+from .artifacts.spec import ModelSpec, limited
 from .config import Settings
 from .errors import CarafeError
 from .hosting.ensure import ensure_steward
@@ -137,7 +137,7 @@ class CarafeState:
 
     def declare(self, spec: ModelSpec) -> None:
         """Have the steward serve ``spec``; said now if this process already runs, else when it starts."""
-        self.specs = [known for known in self.specs if known.name != spec.name] + [spec]
+        self.specs = [known for known in self.specs if known.name != spec.name] + [limited(spec, self.settings)]
         self._routed({spec.name: spec.routes})
         engine = self.engine
         if self.is_started and engine.link and engine.loop:

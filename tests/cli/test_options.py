@@ -8,9 +8,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from flask_carafe.artifacts.spec import ModelSpec, from_options
+from flask_carafe.artifacts.spec import ModelSpec, from_options, limited
 from flask_carafe.cli.main import COMMANDS
 from flask_carafe.cli.options import MODEL_OPTIONS, model_options, name_of, parse_models
+from flask_carafe.config import Settings
 
 
 @click.command()
@@ -88,3 +89,13 @@ def test_every_option_has_its_line_in_the_docs():
         assert f"| `{option}` | `{key}` | " in text
     for name in COMMANDS:
         assert f"| `carafe {name}" in text
+
+
+def test_a_model_lives_within_the_settings_where_it_says_nothing_itself():
+    settings = Settings(hang_limit_s=2.5, max_batch_rows=64)
+    assert limited(from_options("m", files=["a.pkl"]), settings).timeout_ms == 2500
+    assert limited(from_options("m", files=["a.pkl"], timeout_ms=700), settings).timeout_ms == 700
+    assert limited(from_options("m", files=["a.pkl"]), settings).max_batch_rows == 64
+    assert limited(from_options("m", files=["a.pkl"], max_batch_rows=1), settings).max_batch_rows == 1
+    spec = from_options("m", files=["a.pkl"])
+    assert limited(spec, Settings()) == spec

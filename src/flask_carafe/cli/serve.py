@@ -11,7 +11,7 @@ import click
 
 from ..access import may_listen
 from ..artifacts.intake import opened
-from ..artifacts.spec import ModelSpec, from_options, located
+from ..artifacts.spec import ModelSpec, from_options, limited, located
 from ..config import Settings
 from ..errors import ConfigError
 from .options import home_option, load_settings, model_options, parse_models
@@ -56,6 +56,7 @@ def run(settings: Settings, specs: Sequence[ModelSpec], *, named: Sequence[str] 
 
     :param named: models whose refusal ends the run.
     """
+    specs = [limited(spec, settings) for spec in specs]
     for spec in specs:
         for path in files_of(spec):
             with opened(path):

@@ -9,7 +9,7 @@ import msgspec
 
 import flask_carafe
 
-from ..artifacts.spec import SIDE_FILES, ModelSpec, from_options, located, python_reference
+from ..artifacts.spec import SIDE_FILES, ModelSpec, from_options, limited, located, python_reference
 from ..config import Settings, read_yaml
 from ..errors import CarafeError
 
@@ -50,7 +50,8 @@ class Watcher:
         config = self._settings.config
         assert config is not None
         try:
-            found.specs = specs_of(read_yaml(config).get("models") or {}, config.parent)
+            read = specs_of(read_yaml(config).get("models") or {}, config.parent)
+            found.specs = [limited(spec, self._settings) for spec in read]
         except CarafeError as exc:
             found.error = f"carafe.yaml has changed, but cannot be used: {exc}"
             return
