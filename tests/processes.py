@@ -12,7 +12,6 @@ from typing import TypeVar
 
 from flask_carafe.hosting.process import Process, start_time
 
-
 T = TypeVar("T")
 
 

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import nothing_left, run_base, until
 
 from flask_carafe.hosting.rundir import run_dir
+from processes import nothing_left, run_base, until
 
 CARAFE = [sys.executable, "-m", "flask_carafe"]
-CODE = '''import time
+CODE = """import time
 
 
 def triple(x: float, seconds: float = 0.0) -> float:
@@ -32,7 +32,7 @@ def triple(x: float, seconds: float = 0.0) -> float:
 
 def twice(x: float) -> float:
     return 2 * x
-'''
+"""
 
 
 def free_port() -> int:
@@ -46,6 +46,7 @@ class World:
 
     def __init__(self, path: Path, base: Path) -> None:
         self.path, self.base, self.port = path, base, free_port()
+        self.started_at = path
         self.home = path / "home"
         self.run_dir = run_dir(self.home)
         self.code = path / "models.py"
@@ -78,7 +79,7 @@ class World:
         ours, theirs = pty.openpty()
         process = subprocess.Popen(
             self.command(*arguments), env=self.environment, stdin=theirs, stdout=theirs, stderr=theirs, cwd=self.path, start_new_session=True,
-            preexec_fn=lambda: _take_terminal(theirs),
+            preexec_fn=lambda: _take_terminal(theirs),  # noqa: PLW1509
         )  # fmt: skip
         os.close(theirs)
         self.started.append(process)
@@ -114,9 +115,13 @@ class World:
         except (OSError, http.client.HTTPException) as exc:
             return 0, repr(exc)
 
+    def prediction(self, x: float) -> float | None:
+        """The prediction for ``x``, None when there was none."""
+        status, body = self.try_ask(x)
+        return body["prediction"] if status == 200 else None
+
     def answers(self) -> bool:
-        status, body = self.try_ask(2.0)
-        return status == 200 and body["prediction"] == 6
+        return self.prediction(2.0) == 6
 
     def get(self, path: str) -> tuple[int, Any]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)

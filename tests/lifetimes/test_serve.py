@@ -140,9 +140,8 @@ def test_a_second_serve_with_the_same_home_is_refused(world: Any) -> None:
 
 def test_a_model_that_is_refused_ends_serve_with_the_reason(world: Any) -> None:
     (world.path / "bad.pkl").write_bytes(b"no model")
-    done = subprocess.run(
-        [*world.command()[:4], "bad.pkl", "--port", "0"], env=world.environment, cwd=world.path, capture_output=True, text=True, check=False, timeout=30
-    )
+    command = [*world.command()[:4], "bad.pkl", "--port", "0"]
+    done = subprocess.run(command, env=world.environment, cwd=world.path, capture_output=True, text=True, check=False, timeout=30)
     assert done.returncode == 1
     assert "bad" in done.stderr
     assert "Traceback" not in done.stderr
@@ -152,5 +151,5 @@ def test_a_model_that_is_refused_ends_serve_with_the_reason(world: Any) -> None:
 def test_dev_loads_a_changed_model_without_a_restart(world: Any) -> None:
     world.serve("--dev")
     world.code.write_text(world.code.read_text().replace("3 * x", "30 * x"))
-    until(lambda: world.try_ask(2.0)[1]["prediction"] == 60, 8.0, "the new version")
+    until(lambda: world.prediction(2.0) == 60, 8.0, "the new version")
     assert world.status()["models"][0]["version"] == 2

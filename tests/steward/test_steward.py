@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from processes import nothing_left, run_base
 
 from flask_carafe.artifacts.spec import ModelSpec, from_options
 from flask_carafe.cli.steward_link import StewardLink
@@ -19,6 +18,7 @@ from flask_carafe.errors import HostFault
 from flask_carafe.hosting.ensure import is_steward_there
 from flask_carafe.hosting.process import Process
 from flask_carafe.hosting.rundir import run_dir
+from processes import nothing_left, run_base
 
 TRIPLE = "def triple(x: float) -> float:\n    return 3 * x\n"
 Told = dict[str, Any]
@@ -324,5 +324,19 @@ def test_every_worker_acknowledges_a_table_before_an_old_host_goes(home: Home) -
         assert {"role": "worker", "pid": 1, "acked": table["revision"]} in links
         writer.close()
         await writer.wait_closed()
+
+    drive(home, test)
+
+
+def test_what_serve_was_told_stands_above_what_its_workers_declare(home: Home) -> None:
+    async def test() -> None:
+        await home.link.declare([home.spec()], "")
+        first = await home.until(is_ready)
+        other = home.models / "other.py"
+        other.write_text(TRIPLE.replace("3 *", "5 *"))
+        spec = msgspec.to_builtins(from_options("triple", files=f"{other}:triple"))
+        await home.link.ask({"op": "declare", "specs": [spec], "source": "app"})
+        await asyncio.sleep(0.3)
+        assert (await home.until(is_ready))["digest"] == first["digest"]
 
     drive(home, test)

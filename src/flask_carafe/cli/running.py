@@ -53,7 +53,7 @@ class Serving:
         self.settings, self.specs, self.named, self.default = settings, list(specs), set(named), default
         self.run_dir = run_dir(settings.home)
         self._target = target
-        self._link = StewardLink(settings.home)
+        self._link = StewardLink(settings.home, log_to_stderr=True)
         self._stop, self._at_once = asyncio.Event(), asyncio.Event()
         self._web: subprocess.Popen[bytes] | None = None
         self._port = settings.port
@@ -272,6 +272,8 @@ class Serving:
                     await Process(status["pid"], status["started"]).gone(10.0)
                     break
                 await asyncio.sleep(0.05)
+            else:
+                await self._link.declare([], "")
 
 
 @contextlib.contextmanager

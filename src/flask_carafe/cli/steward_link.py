@@ -20,10 +20,13 @@ CONNECT_TRIES = 20
 
 
 class StewardLink:
-    """One connection; ``table`` is the last one pushed, ``changed`` is set when another came or the connection ended."""
+    """One connection; ``table`` is the last one pushed, ``changed`` is set when another came or the connection ended.
 
-    def __init__(self, home: Path) -> None:
-        self.home = home
+    ``log_to_stderr``: a steward that is started by this link logs to our stderr, not to its file.
+    """
+
+    def __init__(self, home: Path, *, log_to_stderr: bool = False) -> None:
+        self.home, self._log_to_stderr = home, log_to_stderr
         self.table: dict[str, Any] = {}
         self.changed = asyncio.Event()
         self.ended = asyncio.Event()
@@ -38,7 +41,7 @@ class StewardLink:
         :raises HostFault: there is none and none can be started.
         """
         for _ in range(CONNECT_TRIES):
-            path = await asyncio.to_thread(ensure_steward, self.home)
+            path = await asyncio.to_thread(ensure_steward, self.home, log_to_stderr=self._log_to_stderr)
             try:
                 reader, self._writer = await asyncio.open_unix_connection(path, limit=MOST_LINE_BYTES)
             except OSError:

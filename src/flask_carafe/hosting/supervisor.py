@@ -80,13 +80,15 @@ class Supervisor:
         self._follow_logs()
         host_id = f"h{self._number}"
         self._number += 1
-        order = self._order(host_id, limits or {})
-        self._tails[host_id] = LogTail(Path(order["log"]), host_id)
+        self._tails[host_id] = LogTail(self._records.path(host_id, "log"), host_id)
         try:
-            handle = await self._start(order, importable(modules))
+            handle = await self._start(self._order(host_id, limits or {}), importable(modules))
         except (HostFault, HostLost):
             self._forget(host_id)
             raise
+        except OSError as exc:
+            self._forget(host_id)
+            raise HostFault(f"A host could not be started in {self.run_dir}: {exc}") from exc
         return self._keep(handle)
 
     def _order(self, host_id: str, limits: dict[str, Any]) -> dict[str, Any]:
@@ -209,7 +211,11 @@ class Supervisor:
 
     def _keep(self, handle: HostHandle) -> HostHandle:
         self.hosts[handle.id] = handle
-        self._records.add(HostRecord(id=handle.id, pid=handle.pid, started=handle.process.started, address=handle.address, token=handle.token))
+        record = HostRecord(id=handle.id, pid=handle.pid, started=handle.process.started, address=handle.address, token=handle.token)
+        try:
+            self._records.add(record)
+        except OSError as exc:
+            log.error("Host %s cannot be written down, so a successor of this steward would not find it: %s", handle.id, exc)
         self._background(self._watch(handle), f"carafe-watch-{handle.id}")
         return handle
 

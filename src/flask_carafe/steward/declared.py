@@ -11,6 +11,7 @@ from ..artifacts.spec import ModelSpec
 from ..hosting.rundir import write_atomically
 from .bringup import Recipe
 
+SERVE = "serve"
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -32,9 +33,11 @@ class Declarations(msgspec.Struct):
     def declare(self, specs: Iterable[ModelSpec], source: str, *, replace: bool = False) -> tuple[list[ModelSpec], list[str]]:
         """Note ``specs``; with ``replace`` other models of the same source go.
 
-        :return: all specs given (same or new), and the names that went.
+        What ``carafe serve`` was told on its command line stands above what its own workers read in ``carafe.yaml``.
+
+        :return: the specs that count (same or new), and the names that went.
         """
-        specs = list(specs)
+        specs = [spec for spec in specs if source == SERVE or spec.name not in self.models or self.models[spec.name].source != SERVE]
         names = {spec.name for spec in specs}
         gone = [name for name, known in self.models.items() if replace and known.source == source and name not in names]
         for name in gone:

@@ -35,6 +35,9 @@ class Owner(Protocol):
     supervisor: Supervisor
     loading: asyncio.Semaphore
 
+    @property
+    def is_watched(self) -> bool: ...
+
     def publish(self) -> None: ...
 
     def note_recipe(self, name: str, recipe: bringup.Recipe) -> None: ...
@@ -190,7 +193,8 @@ class ModelKeeper:
         self._version, self._refused_digest = self._version + 1, ""
         self._backoff.started(time.monotonic())
         self._set("ready")
-        log.info("Model %r is ready: %s.", self.name, bringup.in_short(loaded.facts))
+        level = logging.DEBUG if self._owner.is_watched and before is None else logging.INFO
+        log.log(level, "Model %r is ready in version %d: %s.", self.name, self._version, bringup.in_short(loaded.facts))
         if before is not None:
             self._send_home(before.handle)
 

@@ -67,7 +67,7 @@ class Steward:
         try:
             await self._take_over()
             await self.links.listen(steward_socket(self.run_dir))
-            log.info("The steward of %s is ready (pid %d).", self.home, os.getpid())
+            log.debug("The steward of %s is ready (pid %d).", self.home, os.getpid())
             upkeep = asyncio.create_task(run_jobs([KeepFilesYoung(self.run_dir)], self.leaving), name="carafe-upkeep")
             await self._watch_time()
             await upkeep
@@ -116,7 +116,18 @@ class Steward:
     def note_recipe(self, name: str, recipe: Recipe) -> None:
         """Write down how to load an admitted version again, so that a successor can."""
         self._declared.recipes[name] = recipe
-        self._declared_file.write(self._declared)
+        self._note_declared()
+
+    def _note_declared(self) -> None:
+        try:
+            self._declared_file.write(self._declared)
+        except OSError as exc:
+            log.error("What is declared cannot be written to %s, so a successor would not know it: %s", self._declared_file.path, exc)
+
+    @property
+    def is_watched(self) -> bool:
+        """A command follows the tables and tells people about them."""
+        return any(link.watches for link in self.links.greeted)
 
     def publish(self) -> None:
         """Push a new table; changes of one turn of the loop travel in one."""
@@ -130,7 +141,10 @@ class Steward:
         models = [keeper.entry() for keeper in self.keepers.values()]
         self.media.wanted = any(keeper.wants_media for keeper in self.keepers.values())
         table = self._table.make(models, self._declared.default_model, self.media.entry())
-        self._table_file.write(table)
+        try:
+            self._table_file.write(table)
+        except OSError as exc:  # a full disk must not keep workers from hearing of it
+            log.error("The table cannot be written to %s: %s", self._table_file.path, exc)
         self._line = json_line({"op": "table", "table": table})
         self.links.broadcast(self._line)
         return self._table.revision
@@ -225,7 +239,7 @@ class Steward:
         if "default" in message:
             self._declared.default = str(message["default"] or "")
         wanted, gone = self._declared.declare(specs, str(message.get("source", "app")), replace=bool(message.get("replace")))
-        self._declared_file.write(self._declared)
+        self._note_declared()
         for name in gone:
             self.keepers.pop(name).retire()
         for spec in wanted:
