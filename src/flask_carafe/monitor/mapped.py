@@ -101,9 +101,9 @@ class MappedFile:
             self.cells = memoryview(self._map).cast("d")
         return True
 
-    def read(self) -> Values:
-        """What this process has counted."""
-        return parse(self._map[: HEADER_BYTES + self._blocks * BLOCK_BYTES])
+    def snapshot(self) -> bytes:
+        """What this process has counted, for :func:`parse`; a plain copy, so counting waits for no parsing."""
+        return self._map[: HEADER_BYTES + self._blocks * BLOCK_BYTES]
 
     def copy_to(self, directory: Path) -> MappedFile:
         """The same series, values and indices in a new file; nobody may write meanwhile.

@@ -16,7 +16,7 @@ from bisect import bisect_left
 from pathlib import Path
 
 from . import past
-from .mapped import MappedFile, Values, add
+from .mapped import MappedFile, Values, add, parse
 
 log = logging.getLogger(__name__)
 
@@ -83,12 +83,12 @@ class Recorder:
     def read(self) -> Values:
         """The sum over all processes of the home, living and gone."""
         with self._lock:
-            own, path = (self._file.read(), self._file.path) if self._file else ({}, None)
+            own, path = (self._file.snapshot(), self._file.path) if self._file else (b"", None)
             if self._file and self._directory and not self._file.is_visible:
                 self._move(self._file, self._directory)
                 path = self._file.path
         values = past.collect(self._directory, path) if self._directory else {}
-        for series, numbers in own.items():
+        for series, numbers in parse(own).items():
             add(values, series, numbers)
         return values
 
