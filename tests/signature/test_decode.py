@@ -319,3 +319,19 @@ def test_a_request_full_of_unknown_fields_is_refused_without_delay():
     started = time.perf_counter()
     assert len(refused(PERSON, {f"agee{i}": i for i in range(100_000)}).details) == 20
     assert time.perf_counter() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("signature", "hint"),
+    [
+        (IRIS, 'Send a JSON object, for example {"features": [0.0, 0.0, 0.0, 0.0]}.'),
+        (REVIEW, 'Send a JSON object, for example {"text": "Arrived early, works as described."}.'),
+        (GAPS, 'Send a JSON object, for example {"features": [0.0, 0.0]}.'),
+        (PERSON, "Send a JSON object whose keys are the fields of this model."),
+    ],
+    ids=["numbers", "text", "gaps", "person"],
+)
+def test_what_is_no_request_is_answered_with_one_that_works(signature, hint):
+    with pytest.raises(BadRequest) as caught:
+        Decoder(signature).json(b"[1")
+    assert caught.value.as_json()["hint"] == hint

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from json import dumps
 from typing import Any
 
+from ..errors import BadRequest
 from . import forms, objects, shapes, strict, tabular
 from .check import Checker
 from .fast import FastReader
 from .kinds import Upload
 from .model import Rows, Signature
 from .pending import Pending
+from .schema import example_request
 
 MOST_ROWS = 10_000
+MOST_SHOWN = 8  # fields in an example within a sentence
 
 
 class Decoder:
@@ -29,10 +33,19 @@ class Decoder:
         self.signature = signature
         self._checker = Checker(signature, max_rows or 2**62)
         self._fast = FastReader(signature, max_rows or 2**62).read
+        self._hint = _hint(signature)
 
     def json(self, body: bytes) -> Rows | Pending:
         """A native JSON request; :mod:`shapes` lists its forms."""
-        return self._fast(body) or self._checker.rows(shapes.interpret(strict.parse(body), self.signature))
+        return self._fast(body) or self._complete(body)
+
+    def _complete(self, body: bytes) -> Rows | Pending:
+        try:
+            raw = shapes.interpret(strict.parse(body), self.signature)
+        except BadRequest as exc:
+            exc.hint = self._hint
+            raise
+        return self._checker.rows(raw)
 
     def csv(self, body: bytes, charset: str = "utf-8") -> Rows | Pending:
         """Comma-separated rows under a line of field names, in any order; an empty cell is a missing value.
@@ -52,3 +65,16 @@ class Decoder:
     def value(self, data: Any) -> Rows | Pending:
         """Python objects: a dict, a list of dicts or lists, a single text, a DataFrame, an array, or a native request."""
         return self._checker.rows(objects.interpret(data, self.signature))
+
+
+def _hint(signature: Signature) -> str:
+    """What to send in place of something that is no request at all, as short as it can be shown."""
+    kinds = {field.kind for field in signature.fields}
+    if len(signature.fields) > MOST_SHOWN or kinds & {"image", "vector", "tensor"}:
+        return "Send a JSON object whose keys are the fields of this model."
+    example = row = example_request(signature)
+    if shapes.aliases(signature):
+        example = {shapes.aliases(signature)[0]: row[signature.fields[0].name]}
+    elif not signature.named and "features" not in row:
+        example = {"features": list(row.values())}
+    return f"Send a JSON object, for example {dumps(example, ensure_ascii=False)}."

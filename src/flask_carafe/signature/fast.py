@@ -27,6 +27,7 @@ from .shapes import aliases
 
 Reader = Callable[[bytes], "Rows | None"]
 LENGTH = struct.Struct("<I").pack
+MAY_BE_TEXT = ("text", "document", "category", "datetime", "image")  # kinds whose JSON values may hold colons
 MOST_NAMES = 500
 MOST_ORDERS = 16  # orders of columns that are remembered
 ESCAPED_COLON = b"\\u003"
@@ -46,7 +47,7 @@ class FastReader:
         self.types = [kind_type | None if field.nullable else kind_type for (kind_type, _), field in zip(fast, self.fields, strict=True)]
         self.converts = [convert for _, convert in fast]
         self.colons = [field.name.count(":") + 1 for field in self.fields]
-        self.texts = [i for i, field in enumerate(self.fields) if field.dtype in ("text", "json")]
+        self.texts = [i for i, field in enumerate(self.fields) if field.kind in MAY_BE_TEXT]
         self.takes_files = any(kind.takes_files for kind in self.kinds)
         self.nullable = any(field.nullable for field in self.fields)
         self.default = self._row_reader([field.name for field in self.fields])

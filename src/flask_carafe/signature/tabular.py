@@ -41,20 +41,27 @@ def read_text(body: bytes, charset: str) -> str:
         raise WrongMediaType(f"charset={charset[:40]}")
     for magic, kind in COMPRESSED.items():
         if body.startswith(magic):
-            raise BadRequest(f"The body is {kind}-compressed, not text.")
+            raise malformed(f"The body is {kind}-compressed, not text.")
     try:
         return body.decode("utf-8-sig" if name == "utf-8" else name)
     except UnicodeDecodeError as exc:
-        raise BadRequest(f"The body is not {name.upper()}: byte {exc.start} cannot be read.") from None
+        raise malformed(f"The body is not {name.upper()}: byte {exc.start} cannot be read.") from None
     except UnicodeError:
-        raise BadRequest(f"The body is not {name.upper()}.") from None
+        raise malformed(f"The body is not {name.upper()}.") from None
+
+
+def malformed(sentence: str, hint: str = "Send text in UTF-8, its first line naming the fields.") -> BadRequest:
+    """A table that cannot be read; its hint is about tables, not about JSON objects."""
+    error = BadRequest(sentence)
+    error.hint = hint
+    return error
 
 
 def read_csv(body: bytes, charset: str, checker: Checker) -> Rows | Pending:
     """See :meth:`Decoder.csv`. Errors name the line of the file."""
     text = read_text(body, charset)
     if "\0" in text:
-        raise BadRequest(f"The CSV holds a NUL character at position {text.index(chr(0)):,}.")
+        raise malformed(f"The CSV holds a NUL character at position {text.index(chr(0)):,}.")
     lines = _lines(csv.reader(io.StringIO(text, newline=""), strict=True))
     _, header = next(lines, (0, []))
     names = _header(header, checker)
@@ -87,7 +94,7 @@ def _lines(reader: Any) -> Iterator[tuple[int, list[str]]]:
         except StopIteration:
             return
         except csv.Error as exc:
-            raise BadRequest(f"The CSV cannot be read at line {max(reader.line_num, 1)}: {exc}.") from None
+            raise malformed(f"The CSV cannot be read at line {max(reader.line_num, 1)}: {exc}.") from None
         if cells:
             yield number, cells
 
@@ -138,6 +145,6 @@ def read_ndjson(body: bytes, checker: Checker) -> Rows | Pending:
         try:
             rows.append(strict.parse(line))
         except BadRequest as exc:
-            raise BadRequest(f"Line {number}: {exc}") from None
+            raise malformed(f"Line {number}: {exc}", "Send one JSON object or list a line.") from None
         numbers.append(number)
     return checker.rows(Raw(rows, False), place=lambda row: f"Line {numbers[row]}")
