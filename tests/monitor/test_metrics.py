@@ -306,3 +306,9 @@ def test_counting_costs_about_a_microsecond(recorder):
 
     cost = best(lambda: recorder.request("iris", "1", "loop", "ok", 1, 0.003))
     assert cost < 3e-6, f"{cost * 1e6:.2f} µs"
+
+
+def test_every_metric_has_its_line_in_the_docs(recorder):
+    text = (Path(__file__).parents[2] / "docs" / "serving.md").read_text(encoding="utf-8")
+    for family in parse_openmetrics(exposition(recorder, 1, "application/openmetrics-text; version=1.0.0")[0].decode()):
+        assert f"`{family.name}{'_total' if family.type == 'counter' else ''}`" in text
