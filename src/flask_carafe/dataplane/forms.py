@@ -25,7 +25,7 @@ def read_form(body: bytes, content_type: str) -> tuple[Mapping[str, list[str]], 
     kind, options = parse_options_header(content_type)
     if kind == "application/x-www-form-urlencoded" and body[:1] in b"{[" and body:
         raise _looks_like_json(kind)
-    parser = FormDataParser(max_form_memory_size=MOST_TEXT_BYTES, max_form_parts=MOST_PARTS, silent=False)
+    parser = FormDataParser(_in_memory, max_form_memory_size=MOST_TEXT_BYTES, max_form_parts=MOST_PARTS, silent=False)
     try:
         _, values, files = parser.parse(io.BytesIO(body), kind, len(body), options)
     except RequestEntityTooLarge as exc:
@@ -37,6 +37,11 @@ def read_form(body: bytes, content_type: str) -> tuple[Mapping[str, list[str]], 
             raise InvalidInput(f"{name} has {len(files.getlist(name))} files; a form is one row and takes one.", ())
     uploads = {name: Upload(filename=file.filename or "", content_type=file.mimetype, data=file.read()) for name, file in files.items()}
     return {name: values.getlist(name) for name in values}, uploads
+
+
+def _in_memory(*about: object, **more: object) -> io.BytesIO:
+    """Where a part is kept: the body is in memory already, and a spooled file would have to be closed."""
+    return io.BytesIO()
 
 
 def _looks_like_json(kind: str) -> WrongMediaType:
