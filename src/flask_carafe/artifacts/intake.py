@@ -41,10 +41,11 @@ def opened(path: str | Path) -> Iterator[BufferedReader]:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except OSError as exc:
         raise ArtifactRefused(f"{path}: {(exc.strerror or str(exc)).lower()}.", _way_out(exc)) from exc
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        raise ArtifactRefused(f"{path} is {_kind(mode)}, not a file.", "Name the model file itself.")
     with open(descriptor, "rb") as file:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            raise ArtifactRefused(f"{path} is {_kind(mode)}, not a file.", "Name the model file itself.")
         yield file
 
 

@@ -42,7 +42,7 @@ KNOWN = frozenset(
         "builtins": "set frozenset dict list tuple int float complex bool str bytes bytearray slice range object Ellipsis NotImplemented "
         "len min max abs "
         "sum round sorted any all ord chr repr format hash divmod pow zip enumerate reversed Exception ValueError TypeError KeyError RuntimeError "
-        "AttributeError IndexError str.lower str.upper str.strip str.split str.title str.casefold float.__add__",
+        "AttributeError IndexError",
         "collections": "OrderedDict defaultdict deque Counter ChainMap UserDict UserList",
         "copyreg": "_reconstructor __newobj__ __newobj_ex__",
         "_codecs": "encode",
@@ -119,7 +119,7 @@ def kind_of(module: str, name: str, *, called: bool = False) -> NameKind:
         return "main"
     if f"{module}.{name}" in CODE_NAMES or (f"{module}.".startswith(CODE_MODULES) and not _is_gadget(parts)):
         return "known" if f"{module}.{name}" in KNOWN else "code"
-    if f"{module}.{name}" in KNOWN:
+    if f"{module}.{name}" in KNOWN or _is_plain_method(module, parts):
         return "known"
     if top in DANGEROUS_MODULES or _is_gadget(parts):
         return "dangerous"
@@ -132,6 +132,11 @@ def kind_of(module: str, name: str, *, called: bool = False) -> NameKind:
 
 def _is_gadget(parts: list[str]) -> bool:
     return any(part in DANGEROUS_PARTS for part in parts)
+
+
+def _is_plain_method(module: str, parts: list[str]) -> bool:
+    """``str.lower`` and the like: a method of a built-in type that is itself known."""
+    return module == "builtins" and len(parts) == 2 and f"builtins.{parts[0]}" in KNOWN and not parts[1].startswith("_")
 
 
 def _in_library(module: str, name: str, called: bool) -> NameKind:
@@ -147,6 +152,7 @@ def _in_library(module: str, name: str, called: bool) -> NameKind:
 
 def in_python3(module: str, name: str) -> tuple[str, str]:
     """The name that Python 3 looks up for one that Python 2 wrote, as unpickling maps them."""
-    if (module, name) in NAME_MAPPING:
-        return NAME_MAPPING[(module, name)]
-    return IMPORT_MAPPING.get(module, module), name
+    first, dot, rest = name.partition(".")
+    if (module, first) in NAME_MAPPING:
+        module, first = NAME_MAPPING[(module, first)]
+    return IMPORT_MAPPING.get(module, module), first + dot + rest
