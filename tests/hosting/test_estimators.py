@@ -11,10 +11,9 @@ import joblib
 import numpy as np
 import pytest
 
+from flask_carafe.signature import Chunk, Rows
 from hosting.host_client import Peer, Zygote
 from models import estimators
-
-from flask_carafe.signature import Chunk, Rows
 
 TABLE = Path(__file__).parents[2] / "docs" / "unservable.md"
 MOST_UNSERVABLE = 5
@@ -89,5 +88,5 @@ def _singles_equal_the_batch(host: Peer, rows: np.ndarray, columns: list[Any]) -
 
 def test_what_the_table_names_really_cannot_be_served(zygote: Zygote, tmp_path: Path) -> None:
     for name in unservable():
-        with pytest.raises(Exception):  # noqa: B017, PT011  (fitting, saving, loading or answering: whichever the table names)
+        with pytest.raises(Exception):  # noqa: B017  (fitting, saving, loading or answering: whichever the table names)
             test_a_host_answers_what_the_estimator_answers(name, zygote, tmp_path)

@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from hosting.host_client import Peer, texts
-from models import small
 from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.impute import SimpleImputer
@@ -18,6 +16,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
 from flask_carafe.signature import Chunk, Rows
+from hosting.host_client import Peer, texts
+from models import small
 
 
 def table(path: Path) -> pd.DataFrame:
@@ -31,8 +31,8 @@ def table(path: Path) -> pd.DataFrame:
 
 def model(frame: pd.DataFrame, target: pd.Series, last: Any) -> Any:
     categories = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore"))
-    numbers = SimpleImputer(strategy="median")
-    parts = ColumnTransformer([("c", categories, make_column_selector(dtype_include=object)), ("n", numbers, make_column_selector(dtype_include="number"))])
+    of_text, of_numbers = make_column_selector(dtype_include=object), make_column_selector(dtype_include="number")
+    parts = ColumnTransformer([("c", categories, of_text), ("n", SimpleImputer(strategy="median"), of_numbers)])
     return make_pipeline(parts, last).fit(frame, target)
 
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hosting.host_client import Peer, Zygote, blobs, jsons
 from PIL import Image
 
 from flask_carafe.hosting.frames import RowError
 from flask_carafe.signature import Output, Rows
+from hosting.host_client import Peer, Zygote, blobs, jsons
 
 GREY = {"kind": "image", "width": 8, "height": 8, "mode": "L"}
 
@@ -72,7 +72,8 @@ def test_colours_come_in_the_layout_that_is_wanted(media: Peer, layout: str) -> 
 
 
 def test_a_large_picture_is_resized(media: Peer) -> None:
-    values, _ = convert(media, GREY, saved(Image.new("RGB", (640, 480), (200, 200, 200)), "JPEG"), saved(Image.new("L", (3, 900), 7), "WEBP", lossless=True))
+    wide, high = saved(Image.new("RGB", (640, 480), (200, 200, 200)), "JPEG"), saved(Image.new("L", (3, 900), 7), "WEBP", lossless=True)
+    values, _ = convert(media, GREY, wide, high)
     assert values == [[200] * 64, [7] * 64]
 
 
@@ -156,7 +157,8 @@ def test_documents_that_cannot_be_read_are_errors_of_their_rows(media: Peer) -> 
     huge = zipped(word__document=bytes(70 << 20))
     entity = zipped(word__document=b'<!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>')
     whole = pdf("words")
-    files = [huge, entity, zipped(a=b"1"), docx("x")[:300], whole[:200], b"%PDF-1.7 nonsense", b"\x00\x01\x02", b"   ", pdf(""), b"x" * 2_000_001, b"fine"]
+    files = [huge, entity, zipped(a=b"1"), docx("x")[:300], whole[:200], b"%PDF-1.7 nonsense", b"\x00\x01\x02", b"   ", pdf("")]
+    files += [b"x" * 2_000_001, b"fine"]
     values, errors = convert(media, {"kind": "document"}, *files)
     assert [error.row for error in errors] == list(range(10)) and values[10] == "fine"
     assert "64 MiB" in errors[0].message and "entities" in errors[1].message and "2 million" in errors[9].message

@@ -17,10 +17,8 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from hosting.host_client import Peer, Zygote, jsons, texts
-from models import small
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.feature_extraction import DictVectorizer
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -29,10 +27,12 @@ from sklearn.multioutput import MultiOutputClassifier
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, LabelEncoder, MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from flask_carafe.hosting import frames
 from flask_carafe.signature import Chunk, Rows
+from hosting.host_client import Peer, Zygote, jsons, texts
+from models import small
 
 
 def columns(*chunks: Chunk, n: int) -> Rows:
@@ -70,9 +70,8 @@ def test_a_frame_with_holes_is_answered_as_pandas_would(host: Peer, tmp_path: Pa
     model, (frame, _) = small.mixed(), small.people()
     description = host.ready(small.save(model, tmp_path / "m.joblib"))
     frame = frame.assign(city=frame["city"].astype(object).where(frame["city"].notna(), np.nan))
-    rows = columns(
-        floats(*frame["age"]), texts([city if isinstance(city, str) else None for city in frame["city"]]), floats(*frame["visits"]), floats(*frame["member"]), n=8,
-    )
+    cities = texts([city if isinstance(city, str) else None for city in frame["city"]])
+    rows = columns(floats(*frame["age"]), cities, floats(*frame["visits"]), floats(*frame["member"]), n=8)
     answer, errors = host.predict(rows)
     assert not errors
     assert labels(description, answer) == model.predict(frame).tolist()
@@ -80,7 +79,7 @@ def test_a_frame_with_holes_is_answered_as_pandas_would(host: Peer, tmp_path: Pa
 
 
 def test_fields_may_come_in_another_order_than_the_columns(host: Peer, tmp_path: Path) -> None:
-    model, (frame, _) = small.mixed(), small.people()
+    model = small.mixed()
     description = host.load(small.save(model, tmp_path / "m.joblib"))["description"]
     fields = [{"name": "member", "kind": "boolean", "dtype": "bool"}, {"name": "city", "kind": "category", "dtype": "text"},
               {"name": "visits", "kind": "integer", "dtype": "int64"}, {"name": "age", "kind": "number"}]
@@ -149,7 +148,8 @@ def test_encoders_on_arrays_without_names_get_objects(host: Peer, tmp_path: Path
     assert (size["choices"], size["dtype"]) == ([1, 2, 3], "int64")
     answer, errors = host.predict(columns(texts(["red", "green"]), Chunk(data=struct.pack("<2q", 1, 2)), n=2))
     assert not errors
-    np.testing.assert_allclose(np.reshape(answer[1].values, (2, 2)), model.predict_proba(np.array([["red", 1], ["green", 2]], dtype=object)), rtol=1e-12)
+    wanted = model.predict_proba(np.array([["red", 1], ["green", 2]], dtype=object))
+    np.testing.assert_allclose(np.reshape(answer[1].values, (2, 2)), wanted, rtol=1e-12)
 
 
 def test_columns_that_the_model_drops_may_be_left_out(host: Peer, tmp_path: Path) -> None:
@@ -180,6 +180,28 @@ def test_nan_gets_an_error_and_never_a_class(host: Peer, tmp_path: Path) -> None
     answer, errors = host.predict(matrix(rows))
     assert [(error.row, error.code) for error in errors] == [(1, "model_error")]
     assert answer[1].values[:2] == small.logistic().predict_proba(rows[:1])[0].tolist()
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_a_prediction_that_is_not_finite_fails_its_row_alone(host: Peer, tmp_path: Path, wrong: float) -> None:
+    rows = np.array([[0.0], [1.0], [2.0]])
+    model = DecisionTreeRegressor().fit(rows, [1.0, 2.0, 3.0])
+    model.tree_.value[model.apply([[1.0]])[0]] = wrong
+    host.ready(small.save(model, tmp_path / "m.joblib"))
+    answer, errors = host.predict(matrix(rows))
+    assert [(error.row, error.code) for error in errors] == [(1, "model_output_invalid")]
+    assert (answer[0].values[0], answer[0].values[2]) == (1.0, 3.0)
+
+
+def test_pandas_categories_are_taken_as_their_values(host: Peer, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"city": pd.Categorical(["Lagos", "Paris", None, "Accra"] * 10), "age": range(40)})
+    model = HistGradientBoostingClassifier(max_iter=5, min_samples_leaf=2, categorical_features="from_dtype").fit(frame, [0, 1, 0, 1] * 10)
+    description = host.ready(small.save(model, tmp_path / "m.joblib"))
+    assert description["input"]["columns"][0]["choices"] == ["Accra", "Lagos", "Paris"] and description["input"]["build"] == "dataframe"
+    answer, errors = host.predict(columns(texts(["Paris", None, "Lagos"]), floats(1, 2, 3), n=3))
+    wanted = model.predict_proba(pd.DataFrame({"city": pd.Categorical(["Paris", None, "Lagos"]), "age": [1, 2, 3]}))
+    assert not errors
+    np.testing.assert_allclose(np.reshape(answer[1].values, (3, 2)), wanted, rtol=1e-12)
 
 
 def test_several_targets_with_classes_of_their_own(host: Peer, tmp_path: Path) -> None:
@@ -281,7 +303,7 @@ def test_names_come_from_the_model_when_the_scaler_kept_none(host: Peer, tmp_pat
 
 
 def test_a_label_encoder_behind_the_model_names_its_classes(host: Peer, tmp_path: Path) -> None:
-    rows, target = small.points()
+    rows, _ = small.points()
     encoder = LabelEncoder().fit(["ham", "spam"])
     description = host.ready(small.save(small.logistic(), tmp_path / "m.joblib"), small.save(encoder, tmp_path / "le.joblib"))
     assert description["outputs"][0]["classes"] == ["ham", "spam"]
@@ -328,7 +350,8 @@ def test_one_hot_columns_become_the_fields_they_came_from(host: Peer, tmp_path: 
     found = {column["name"]: column["choices"] for column in description["input"]["columns"]}
     assert found == {"age": [], "city": ["Accra", "Lagos", "Paris"], "plan_type": ["a_1", "b"]}
     answer, errors = host.predict(columns(floats(33.0, 44.0, 1.0), texts(["Paris", "Rome", "Accra"]), texts(["a_1", "b", "b"]), n=3))
-    assert [(error.row, error.code) for error in errors] == [(1, "invalid_value")] and "city must be one of Accra, Lagos, Paris, got 'Rome'" in errors[0].message
+    assert [(error.row, error.code) for error in errors] == [(1, "invalid_value")]
+    assert "city must be one of Accra, Lagos, Paris, got 'Rome'" in errors[0].message
     wanted = model.predict(np.array([[33.0, 0, 0, 1, 1, 0], [1.0, 1, 0, 0, 0, 1]]))
     np.testing.assert_allclose([answer[0].values[0], answer[0].values[2]], wanted, rtol=1e-12)
 
@@ -445,7 +468,9 @@ def test_a_name_of_main_asks_for_the_code_file_and_works_with_it(zygote: Zygote,
         assert not errors and labels(description, answer) == ["y"]
 
 
-@pytest.mark.parametrize(("source", "text"), [("raise ValueError('no')", "ValueError: no"), ("import sys; sys.exit(1)", "SystemExit"), ("(", "SyntaxError")])
+@pytest.mark.parametrize(("source", "text"), [
+    ("raise ValueError('no')", "ValueError: no"), ("import sys; sys.exit(1)", "SystemExit"), ("(", "SyntaxError"),
+])
 def test_a_code_file_that_fails_is_told(host: Peer, tmp_path: Path, source: str, text: str) -> None:
     (tmp_path / "c.py").write_text(source)
     error = host.load(small.save(small.logistic(), tmp_path / "m.joblib"), code=str(tmp_path / "c.py"))["error"]

@@ -10,13 +10,13 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from hosting.host_client import Peer, Zygote, texts
-from models import small
 from onnx import TensorProto, helper, numpy_helper
 from skl2onnx import to_onnx
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from flask_carafe.signature import Chunk, Rows
+from hosting.host_client import Peer, Zygote, texts
+from models import small
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,8 @@ def test_a_frame_becomes_several_inputs_fed_by_name(host: Peer, tmp_path: Path) 
     inputs = [value("age", [None, 1]), value("visits", [None, 1], TensorProto.INT64), value("city", [None, 1], TensorProto.STRING)]
     path = save(graph(nodes, inputs, [value("sum", [None, 1]), value("where", [None, 1], TensorProto.STRING)]), tmp_path / "m.onnx")
     description = host.ready(path)
-    assert [(column["name"], column["dtype"]) for column in description["input"]["columns"]] == [("age", "float32"), ("visits", "int64"), ("city", "text")]
+    found = [(column["name"], column["dtype"]) for column in description["input"]["columns"]]
+    assert found == [("age", "float32"), ("visits", "int64"), ("city", "text")]
     rows = Rows(n=2, chunks=(Chunk(data=np.array([2, 3], np.float32).tobytes()), Chunk(data=np.array([1, 5]).tobytes()), texts(["Lagos", "Paris"])))
     answer, errors = host.predict(rows)
     assert not errors and answer[0].values == [5, 14] and answer[1].values == ["Lagos", "Paris"]
@@ -133,7 +134,8 @@ def test_a_fixed_batch_is_kept_even_when_more_rows_come(host: Peer, tmp_path: Pa
 
 
 def test_a_lone_text_input_takes_texts(host: Peer, tmp_path: Path) -> None:
-    model = graph([helper.make_node("Identity", ["in"], ["out"])], [value("in", [None, 1], TensorProto.STRING)], [value("out", [None, 1], TensorProto.STRING)])
+    into, out = value("in", [None, 1], TensorProto.STRING), value("out", [None, 1], TensorProto.STRING)
+    model = graph([helper.make_node("Identity", ["in"], ["out"])], [into], [out])
     assert host.ready(save(model, tmp_path / "m.onnx"))["input"]["build"] == "texts"
     answer, _ = host.predict(Rows(n=2, chunks=(texts(["a", "ü"]),)))
     assert answer[0].values == ["a", "ü"]

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hosting.host_client import Peer, jsons, texts
 
 from flask_carafe.signature import Chunk, Rows
+from hosting.host_client import Peer, jsons, texts
 
 CODE = '''
 import datetime

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hosting.host_client import PYENV, SCRIPT, Zygote, fresh_host, texts
-from models import old_builder
 
 from flask_carafe.signature import Chunk, Rows
+from hosting.host_client import PYENV, SCRIPT, Zygote, fresh_host, texts
+from models import old_builder
 
 VERSIONS = sorted(PYENV.iterdir(), key=lambda path: [int(part) for part in path.name.split(".") if part.isdigit()]) if PYENV.is_dir() else []
 INTERPRETERS = [path / "bin" / "python" for path in VERSIONS if path.name.startswith("3.")]

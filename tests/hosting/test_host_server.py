@@ -13,11 +13,11 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from hosting.host_client import TOKEN, Closed, Peer, Stream, Zygote, fresh_host, is_alive, texts, wait_for
-from models import small
 
 from flask_carafe.hosting import frames
 from flask_carafe.signature import Chunk, Rows
+from hosting.host_client import TOKEN, Closed, Peer, Stream, Zygote, fresh_host, is_alive, texts, wait_for
+from models import small
 
 ECHO = """
 class Echo:
@@ -43,6 +43,11 @@ class Long:
 class Leaving:
     def predict(self, rows):
         raise SystemExit(3)
+
+class Hanging:
+    def predict(self, rows):
+        while True:
+            pass
 
 class Deep:
     def predict(self, rows):
@@ -251,6 +256,14 @@ def test_a_stopped_host_answers_and_leaves(zygote: Zygote) -> None:
     assert host.request({"op": "stop"})["ok"]
     wait_for(lambda: not is_alive(host.hello["pid"]))
     host.close()
+
+
+def test_a_host_that_hangs_when_nobody_is_left_ends_by_itself(zygote: Zygote, code: Path) -> None:
+    host = zygote.host(limits={"orphan_s": 1.0})
+    python(host, code, "Hanging", x="float64")
+    host.send(numbers(1))
+    host.close()
+    wait_for(lambda: not is_alive(host.hello["pid"]))
 
 
 def test_hosts_do_not_hear_the_signals_of_a_terminal(host: Peer) -> None:

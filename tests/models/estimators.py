@@ -43,20 +43,36 @@ def _make(name: str, cls: Any) -> Any:
 
     classifier, regressor = LogisticRegression(), Ridge()
     special: dict[str, Any] = {
-        "ClassifierChain": lambda: cls(classifier), "MultiOutputClassifier": lambda: cls(DecisionTreeClassifier(max_depth=3)),
-        "OneVsRestClassifier": lambda: cls(classifier), "OneVsOneClassifier": lambda: cls(classifier), "OutputCodeClassifier": lambda: cls(classifier),
-        "FixedThresholdClassifier": lambda: cls(classifier), "TunedThresholdClassifierCV": lambda: cls(classifier), "RFE": lambda: cls(classifier),
-        "RFECV": lambda: cls(classifier), "SelfTrainingClassifier": lambda: cls(classifier), "FrozenEstimator": lambda: cls(classifier.fit(*_classes())),
+        "ClassifierChain": lambda: cls(classifier),
+        "MultiOutputClassifier": lambda: cls(DecisionTreeClassifier(max_depth=3)),
+        "OneVsRestClassifier": lambda: cls(classifier),
+        "OneVsOneClassifier": lambda: cls(classifier),
+        "OutputCodeClassifier": lambda: cls(classifier),
+        "FixedThresholdClassifier": lambda: cls(classifier),
+        "TunedThresholdClassifierCV": lambda: cls(classifier),
+        "RFE": lambda: cls(classifier),
+        "RFECV": lambda: cls(classifier),
+        "SelfTrainingClassifier": lambda: cls(classifier),
+        "FrozenEstimator": lambda: cls(classifier.fit(*_classes())),
         "VotingClassifier": lambda: cls([("a", classifier), ("b", DecisionTreeClassifier(max_depth=2))], voting="soft"),
         "StackingClassifier": lambda: cls([("a", classifier), ("b", DecisionTreeClassifier(max_depth=2))]),
-        "VotingRegressor": lambda: cls([("a", regressor), ("b", Ridge(alpha=3))]), "StackingRegressor": lambda: cls([("a", regressor), ("b", Ridge(alpha=3))]),
-        "MultiOutputRegressor": lambda: cls(regressor), "RegressorChain": lambda: cls(regressor), "Pipeline": lambda: cls([("a", classifier)]),
-        "GridSearchCV": lambda: cls(classifier, {"C": [0.1, 1.0]}), "RandomizedSearchCV": lambda: cls(classifier, {"C": [0.1, 1.0]}, n_iter=2),
-        "HalvingGridSearchCV": lambda: cls(classifier, {"C": [0.1, 1.0]}), "HalvingRandomSearchCV": lambda: cls(classifier, {"C": [0.1, 1.0]}, n_candidates=2),
-        "TransformedTargetRegressor": lambda: cls(regressor), "CalibratedClassifierCV": lambda: cls(classifier, cv=3),
-        "GaussianMixture": lambda: cls(n_components=2), "BayesianGaussianMixture": lambda: cls(n_components=2),
-        "LocalOutlierFactor": lambda: cls(novelty=True), "RadiusNeighborsClassifier": lambda: cls(radius=100.0),
-        "RadiusNeighborsRegressor": lambda: cls(radius=100.0), "QuantileRegressor": lambda: cls(alpha=0.1, solver="highs"),
+        "VotingRegressor": lambda: cls([("a", regressor), ("b", Ridge(alpha=3))]),
+        "StackingRegressor": lambda: cls([("a", regressor), ("b", Ridge(alpha=3))]),
+        "MultiOutputRegressor": lambda: cls(regressor),
+        "RegressorChain": lambda: cls(regressor),
+        "Pipeline": lambda: cls([("a", classifier)]),
+        "GridSearchCV": lambda: cls(classifier, {"C": [0.1, 1.0]}),
+        "RandomizedSearchCV": lambda: cls(classifier, {"C": [0.1, 1.0]}, n_iter=2),
+        "HalvingGridSearchCV": lambda: cls(classifier, {"C": [0.1, 1.0]}),
+        "HalvingRandomSearchCV": lambda: cls(classifier, {"C": [0.1, 1.0]}, n_candidates=2),
+        "TransformedTargetRegressor": lambda: cls(regressor),
+        "CalibratedClassifierCV": lambda: cls(classifier, cv=3),
+        "GaussianMixture": lambda: cls(n_components=2),
+        "BayesianGaussianMixture": lambda: cls(n_components=2),
+        "LocalOutlierFactor": lambda: cls(novelty=True),
+        "RadiusNeighborsClassifier": lambda: cls(radius=100.0),
+        "RadiusNeighborsRegressor": lambda: cls(radius=100.0),
+        "QuantileRegressor": lambda: cls(alpha=0.1, solver="highs"),
     }
     estimator = special.get(name, cls)()
     small = {"random_state": SEED, "n_estimators": 5, "max_iter": 50}
@@ -83,7 +99,7 @@ def _data(name: str, estimator: Any) -> tuple[np.ndarray, np.ndarray | None]:
     number = rows @ np.array([1.0, -2.0, 0.5, 3.0]) + random.normal(size=len(rows)) / 10
     if name in ("FixedThresholdClassifier", "TunedThresholdClassifierCV"):
         return rows, np.where(target == "ant", "yes", "no")
-    if name == "ClassifierChain" or name == "MultiOutputClassifier":
+    if name in ("ClassifierChain", "MultiOutputClassifier"):
         return rows, np.stack([(target == "ant").astype(int), (rows[:, 0] > 1).astype(int)], axis=1)
     if name == "SelfTrainingClassifier":
         return rows, np.where(np.arange(len(rows)) % 5 == 0, -1, np.unique(target, return_inverse=True)[1])

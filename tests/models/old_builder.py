@@ -32,8 +32,9 @@ def numbers():
     rows = np.round(np.abs(random.normal(size=(60, 4))), 3)
     target = np.array(["a", "b", "c"])[(rows[:, 0] * 3).astype(int) % 3]
     made = [
-        LogisticRegression(), make_pipeline(StandardScaler(), LogisticRegression()), RandomForestClassifier(5, random_state=0, n_jobs=-1), GradientBoostingClassifier(n_estimators=5),
-        AdaBoostClassifier(n_estimators=5), KNeighborsClassifier(3), MLPClassifier(max_iter=20, random_state=0), SVC(probability=True, random_state=0), DecisionTreeClassifier(max_depth=3),
+        LogisticRegression(), make_pipeline(StandardScaler(), LogisticRegression()), RandomForestClassifier(5, random_state=0, n_jobs=-1),
+        GradientBoostingClassifier(n_estimators=5), AdaBoostClassifier(n_estimators=5), KNeighborsClassifier(3),
+        MLPClassifier(max_iter=20, random_state=0), SVC(probability=True, random_state=0), DecisionTreeClassifier(max_depth=3),
     ]
     models = {"%d_%s" % (i, type(model).__name__): model.fit(rows, target) for i, model in enumerate(made)}
     models["line"] = LinearRegression().fit(rows, rows[:, 1] * 2 + 1)

@@ -47,7 +47,7 @@ def predict(model, columns, n):
     except BaseException as exc:  # the edge round a user's model: SystemExit, MemoryError and RecursionError included
         if n == 1:
             return _blanks(model, 1), {0: explain(exc)}
-        batch, first = _again(model, columns, rows, exc)
+        batch = _again(model, columns, rows)
         if batch is None:
             return _blanks(model, n), {row: explain(exc) for row in range(n)}
         return _halve(model, batch, list(rows), n, errors, exc)
@@ -56,12 +56,12 @@ def predict(model, columns, n):
     return _halve(model, batch, rows, n, errors, None)
 
 
-def _again(model, columns, rows, exc):
-    """The batch built anew, for the model may have changed it before it raised."""
+def _again(model, columns, rows):
+    """The batch built anew, for the model may have changed it before it raised; None when it cannot be built."""
     try:
-        return model.build(columns, len(rows)), exc
-    except BaseException as again:
-        return None, again
+        return model.build(columns, len(rows))
+    except BaseException:  # as in predict(), which tells of the first failure
+        return None
 
 
 def _only(column, rows):
@@ -71,7 +71,8 @@ def _only(column, rows):
     mask = bytes([column.mask[place] for place in places]) if column.mask is not None else None
     if column.dtype >= wire.TEXT:
         pieces = column.pieces()
-        return wire.Column(column.dtype, width, b"".join([pieces[p] for p in places]), b"".join([column.lengths[4 * p : 4 * p + 4] for p in places]), mask)
+        lengths = b"".join([column.lengths[4 * place : 4 * place + 4] for place in places])
+        return wire.Column(column.dtype, width, b"".join([pieces[place] for place in places]), lengths, mask)
     size, data = wire.SIZES[column.dtype], bytes(column.data)
     return wire.Column(column.dtype, width, b"".join([data[p * size : (p + 1) * size] for p in places]), b"", mask)
 
@@ -110,9 +111,10 @@ def _place(model, pieces, rows, n):
         return stacked
     places = {row: i for i, row in enumerate(rows)}
     blanks = _blanks(model, 1)
-    return [
-        wire.stack([column.part(places[row], places[row] + 1) if row in places else blank for row in range(n)]) for column, blank in zip(stacked, blanks)
-    ]
+    made = []
+    for column, blank in zip(stacked, blanks):
+        made.append(wire.stack([column.part(places[row], places[row] + 1) if row in places else blank for row in range(n)]))
+    return made
 
 
 def _blanks(model, n):

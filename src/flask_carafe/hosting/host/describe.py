@@ -8,7 +8,9 @@ from .fields import class_names, column, is_missing, names_of, peek, scalar, unw
 
 TEXTS = ("CountVectorizer", "TfidfVectorizer", "HashingVectorizer")
 ENCODERS = ("OneHotEncoder", "OrdinalEncoder", "TargetEncoder")
-SCALERS = ("StandardScaler", "MinMaxScaler", "RobustScaler", "MaxAbsScaler", "PowerTransformer", "QuantileTransformer", "Normalizer", "KBinsDiscretizer")
+SCALERS = frozenset(
+    "StandardScaler MinMaxScaler RobustScaler MaxAbsScaler PowerTransformer QuantileTransformer Normalizer KBinsDiscretizer".split()
+)
 IMPUTERS = ("SimpleImputer", "KNNImputer", "IterativeImputer", "Imputer")
 MISSING_OK = ("HistGradientBoosting", "LGBM", "XGB", "CatBoost")
 MOST_CHOICES = 5000
@@ -148,7 +150,7 @@ def refine(estimator, columns):
         _refine_choices(estimator, columns)
     elif known & set(IMPUTERS):
         return _refine_imputer(estimator, columns)
-    elif known & set(SCALERS) or "GaussianNB" in known or "PCA" in known or "LinearDiscriminantAnalysis" in known:
+    elif known & SCALERS or "GaussianNB" in known or "PCA" in known or "LinearDiscriminantAnalysis" in known:
         _refine_ranges(estimator, columns)
     elif names[0].startswith(MISSING_OK):
         _refine_boosting(estimator, columns)
@@ -286,11 +288,6 @@ def _refine_boosting(model, columns):
         refine(inner, columns)
         for one in columns:
             one.update(nullable=True, unused=False)
-    categories = peek(peek(model, "booster_"), "pandas_categorical") or ()
-    marked = peek(model, "_carafe_categorical") or ()  # places of the columns that were pandas categories, where they are known
-    for place, values in zip(marked, categories):
-        values = [scalar(value) for value in values]
-        columns[place].update(kind="category", dtype=dtype_of(values), choices=values, pandas_category=True)
 
 
 def dict_columns(vectorizer):

@@ -106,7 +106,8 @@ class Dummies(object):
 
         :raises LoadError: fields that the columns cannot come from.
         """
-        return OneHot(self, regroup(self.names, signature.get("fields") or []), bool(names_of(model) or names_of(getattr(model, "steps", [model])[0])))
+        first = getattr(model, "steps", [model])[0]
+        return OneHot(self, regroup(self.names, signature.get("fields") or []), bool(names_of(model) or names_of(first)))
 
 
 def regroup(names, fields):

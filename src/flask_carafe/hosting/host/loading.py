@@ -89,7 +89,8 @@ def explain(exc):
 def _explain(exc, text):
     main = re.search(r"(?:Can't get attribute|has no attribute) '(\w+)'.*__main__|__main__.*has no attribute '(\w+)'", text)
     if isinstance(exc, AttributeError) and main:
-        return "missing_main_name", "the pickle looks for `%s` in __main__: give the file that defines it with --code" % (main.group(1) or main.group(2))
+        name = main.group(1) or main.group(2)
+        return "missing_main_name", "the pickle looks for `%s` in __main__: give the file that defines it with --code" % name
     if isinstance(exc, ImportError) and getattr(exc, "name", None) and isinstance(exc, ModuleNotFoundError):
         return "missing_module", _missing_module(exc.name)
     missing = re.search(r"Can't get attribute '([^']+)' (?:on|from) <module '([^']+)'", text)

@@ -100,8 +100,8 @@ class Scores(object):
         if len(scores) != n:
             raise OutputInvalid("the model answered %d rows to %d" % (len(scores), n))
         wide, best = packing.decide(scores.reshape(n, -1), self.meaning, len(self.classes))
-        errors = {}
-        return [wire.Packed(wire.INT64, 1, best.astype("<i8").tobytes()), wire.Packed(wire.FLOAT64, len(self.classes), packing.floats(wide, errors))], errors
+        errors, first = {}, wire.Packed(wire.INT64, 1, best.astype("<i8").tobytes())
+        return [first, wire.Packed(wire.FLOAT64, len(self.classes), packing.floats(wide, errors))], errors
 
 
 class Numbers(object):

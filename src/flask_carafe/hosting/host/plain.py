@@ -6,7 +6,8 @@ import struct
 from . import wire
 
 NOT = ("model_output_invalid", "the model answered %s in place of %s")
-NAMES = {wire.FLOAT64: "a number", wire.FLOAT32: "a number", wire.INT64: "an integer", wire.BOOL: "true or false", wire.TEXT: "text", wire.JSON: "JSON"}
+NAMES = {wire.FLOAT64: "a number", wire.FLOAT32: "a number", wire.INT64: "an integer", wire.BOOL: "true or false"}
+NAMES.update({wire.TEXT: "text", wire.JSON: "JSON"})
 BLANK = {wire.FLOAT64: 0.0, wire.FLOAT32: 0.0, wire.INT64: 0, wire.BOOL: False, wire.TEXT: b"", wire.JSON: b"null"}
 MOST_JSON = 1 << 22
 
@@ -72,4 +73,8 @@ def told(value):
     raise TypeError("%s is not JSON" % type(value).__name__)
 
 
-CASTS = {wire.FLOAT64: _float, wire.FLOAT32: _float, wire.INT64: _int, wire.BOOL: _bool, wire.TEXT: lambda value: value.encode("utf-8"), wire.JSON: _json}
+def _text(value):
+    return value.encode("utf-8")
+
+
+CASTS = {wire.FLOAT64: _float, wire.FLOAT32: _float, wire.INT64: _int, wire.BOOL: _bool, wire.TEXT: _text, wire.JSON: _json}

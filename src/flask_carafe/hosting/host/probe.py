@@ -39,7 +39,8 @@ def field_of(place, one):
     dtype = one["dtype"]
     if not one["choices"] and isinstance(one["default"], str):
         dtype = "text"
-    return {"name": one["name"] or "feature_%d" % (place + 1), "kind": one["kind"], "dtype": dtype, "shape": one["shape"], "options": one.get("options") or {}}
+    name = one["name"] or "feature_%d" % (place + 1)
+    return {"name": name, "kind": one["kind"], "dtype": dtype, "shape": one["shape"], "options": one.get("options") or {}}
 
 
 def column_of(one, field, dtype, width, n):

@@ -18,7 +18,7 @@ class MediaRuntime(Runtime):
 
     name = "media"
     merges = False  # frames may want different conversions
-    layout = [(wire.BYTES, 1), (wire.JSON, 1)]
+    layout = [(wire.BYTES, 1), (wire.JSON, 1)]  # type: ignore[assignment]
 
     def __init__(self, request, files, options):
         Runtime.__init__(self)

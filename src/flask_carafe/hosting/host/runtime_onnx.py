@@ -111,7 +111,7 @@ class OnnxRuntime(Runtime):
                 inner = [1] if NUMPY[one.type] is object else None
             if inner is None:
                 return None
-            feed[one.name] = np.full([n] + list(inner), "", dtype=object) if NUMPY[one.type] is object else np.zeros([n] + list(inner), NUMPY[one.type])
+            feed[one.name] = np.full([n] + list(inner), "" if NUMPY[one.type] is object else 0, dtype=NUMPY[one.type])
         return feed
 
     def configure(self, signature):

@@ -142,8 +142,8 @@ class PythonRuntime(Runtime):
         fields = getattr(self.instance, "fields", None) or getattr(cls, "__annotations__", {})
         hints = hints_of(cls) if not isinstance(fields, dict) or fields is getattr(cls, "__annotations__", None) else fields
         empty = inspect.Parameter.empty
-        names = list(fields)
-        self.columns = [field_of(name, hints.get(name, empty) if isinstance(hints, dict) else empty, empty) for name in names if not name.startswith("_")]
+        hints = hints if isinstance(hints, dict) else {}
+        self.columns = [field_of(name, hints.get(name, empty), empty) for name in fields if not name.startswith("_")]
         returned = hints_of(self.instance.predict).get("return")
         inner = getattr(returned, "__args__", None) or (None,)
         self._outputs(inner[0] if _origin(returned) in (list, typing.List) else None)

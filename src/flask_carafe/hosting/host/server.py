@@ -8,6 +8,7 @@ travel through the model together as long as they fit in ``max_batch_rows``.
 import hmac
 import os
 import selectors
+import signal
 import socket
 import struct
 import sys
@@ -19,6 +20,7 @@ from .refusal import LoadError
 
 PROTOCOL = 1
 HELLO_S = 5.0
+ORPHAN_S = 900.0  # far above any hang limit: a steward that is there kills long before
 READ_BYTES = 1 << 18
 MOST_UNSENT = 1 << 26  # bytes that a peer may leave unread before we stop reading from it
 HELLO_BYTES = 1 << 16
@@ -42,6 +44,7 @@ class Server(object):
         self.id, self.token = str(spec.get("id", "")), str(spec.get("token", ""))
         self.uid = spec.get("uid")
         self.idle_s = float(limits.get("idle_s", 15.0))
+        self.orphan_s, self.armed_at = float(limits.get("orphan_s", ORPHAN_S)), -1e9
         self.listener, self.selector = listener, selectors.DefaultSelector()
         self.connections, self.waiting = set(), []
         self.model = None  # a loaded runtime
@@ -55,6 +58,7 @@ class Server(object):
     def run(self):
         """Turn until told to stop, or until nobody has been connected for ``idle_s`` seconds."""
         while not self.stopping:
+            self._arm()
             events = self.selector.select(1.0)
             for key, mask in events:
                 self._serve(key.data, mask)
@@ -63,6 +67,14 @@ class Server(object):
             if not events or not self.connections:
                 self._look_round()
         self._leave()
+
+    def _arm(self):
+        """Put off the alarm that ends a host whose model hangs when nobody is left to kill it, even inside a C loop."""
+        now = time.monotonic()
+        if now - self.armed_at > self.orphan_s / 4:
+            self.armed_at = now
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.setitimer(signal.ITIMER_REAL, self.orphan_s)
 
     def _serve(self, connection, mask):
         if connection is None:
@@ -181,20 +193,24 @@ class Server(object):
         if self.model is not None:
             raise LoadError("already_loaded", "this host holds a model already")
         at = time.perf_counter()
-        model = load(message)
-        birth.quiet_signals()
+        signal.setitimer(signal.ITIMER_REAL, 0)  # loading has a clock of its own, the steward's
+        try:
+            model = load(message)
+        finally:
+            birth.quiet_signals()
+            self.armed_at = -1e9
         self.model = model
         self.layout = model.layout  # None, but for runtimes that need no signature
         memory.settle()
-        return {
-            "ok": True, "description": model.describe(), "load_ms": round(1000 * (time.perf_counter() - at), 1), "memory_bytes": memory.private_bytes(),
-        }
+        took_ms = round(1000 * (time.perf_counter() - at), 1)
+        return {"ok": True, "description": model.describe(), "load_ms": took_ms, "memory_bytes": memory.private_bytes()}
 
     def _configure(self, message):
         if self.model is None:
             raise LoadError("not_loaded", "nothing is loaded yet")
         self.layout = self.model.configure(message.get("signature") or {})
         self.max_batch_rows = max(1, int(message.get("max_batch_rows") or 256))
+        self.orphan_s = max(self.orphan_s, 0.003 * float(message.get("timeout_ms") or 0))
         return {"ok": True}
 
     def _status(self):
