@@ -80,9 +80,10 @@ def text(name: str, example: str) -> tuple[Field, ...]:
 
 def ready(name: str, version: int, answer: Values, takes: tuple[Field, ...], gives: tuple[Output, ...], **more: Any) -> tuple[Entry, Values]:
     signature = Signature(fields=takes, outputs=gives)
-    return Entry(name=name, version=version, state="ready", signature=signature, **({"runtime": SKLEARN} | more)), answer
+    return Entry(name=name, version=version, state="ready", digest=SHELF, signature=signature, **({"runtime": SKLEARN} | more)), answer
 
 
+SHELF = "of the shelf"  # models with this digest have no host: their answers are made here
 SKLEARN, ONNX = "scikit-learn 1.9.1", "ONNX 1.20"
 DOG = (Field(name="photo", kind="image", dtype="float32", shape=(224, 224, 3), options=COLOUR),)
 CV = (Field(name="document", kind="document", dtype="text"),)
@@ -100,7 +101,7 @@ def entries() -> dict[str, tuple[Entry, Values]]:
     genes = numbers(*(f"gene_{i}" for i in range(60)), example=0.5)
     digits = classes(*range(10), title="digit")
     shelf = [
-        (Entry(name="loan", version=7, state="ready", signature=LOAN, runtime=SKLEARN, description=REPAID), classified(3)),
+        (Entry(name="loan", version=7, state="ready", digest=SHELF, signature=LOAN, runtime=SKLEARN, description=REPAID), classified(3)),
         ready("sentiment", 4, classified(2), text("text", SOUP), classes("negative", "positive"), routes=("/api",), description=PLEASED),
         ready(
             "digits", 2, classified(10), digits_fields(), digits, runtime=ONNX, description="Reads one handwritten digit from a picture or a drawing."
@@ -111,8 +112,18 @@ def entries() -> dict[str, tuple[Entry, Values]]:
         ready("sentence-vector", 1, curve, text("text", "Glass, water, light."), vector, runtime=ONNX),
         ready("weather", 2, lambda n: [[0.25, 12.5, 1277.0] * n], READINGS, weather),
         ready("genes", 1, classified(2), genes, classes("healthy", "ill")),
-        (Entry(name="old", state="refused", runtime="scikit-learn 0.20", reason=GONE, hint="Train it again with 1.9, or save it as ONNX."), curve),
-        (Entry(name="slow", state="loading"), curve),
+        (
+            Entry(
+                name="old",
+                state="refused",
+                digest=SHELF,
+                runtime="scikit-learn 0.20",
+                reason=GONE,
+                hint="Train it again with 1.9, or save it as ONNX.",
+            ),
+            curve,
+        ),
+        (Entry(name="slow", state="loading", digest=SHELF), curve),
     ]
     return {entry.name: (entry, answer) for entry, answer in shelf}
 

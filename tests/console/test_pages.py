@@ -8,9 +8,10 @@ from html.parser import HTMLParser
 
 import pytest
 from flask import Flask
+from flask import request as flask_request
 from flask.testing import FlaskClient
 
-from console.models import entries
+from console.models import entries, numbers
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 READY = [name for name, (entry, _) in entries().items() if entry.state == "ready"]
@@ -246,3 +247,23 @@ def test_every_model_has_a_page_that_says_how_to_call_it(client: FlaskClient, na
     assert f"http://localhost/models/{name}/predict" in page
     assert all(f'id="code-{kind}"' in page for kind in ("curl", "requests", "stdlib", "fetch"))
     assert "What comes back" in page and "16 MiB" in page and "10,000" in page
+
+
+def test_an_answer_links_to_its_own_input_and_the_calls_page_shows_the_same(client: FlaskClient) -> None:
+    page = client.post("/models/loan", data=LOAN, headers=BROWSER).text
+    links = re.findall(r'<a href="(/models/loan[^"]*\?[^"]*)"', page)
+    assert len(links) == 2
+    for link in links:
+        shown = page_of(client, link.replace("&amp;", "&"))
+        assert "&#34;employer&#34;: &#34;Somebody Else&#34;" in shown and "&#34;yearly_income&#34;: null" in shown
+
+
+def test_fields_called_as_parts_of_an_address_do_not_disturb_it(client: FlaskClient) -> None:
+    from flask_carafe.console.forms import as_query, start_values
+    from flask_carafe.serving.table import Entry, Model
+    from flask_carafe.signature import Signature
+
+    model = Model(Entry(name="m", signature=Signature(fields=numbers("name", "page", "_external", "q"))), 10)
+    with client.application.test_request_context("/models/m?name=5"):
+        sent = start_values(model, flask_request.args)
+        assert as_query(model, sent)["name"] == "5"

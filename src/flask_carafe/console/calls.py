@@ -19,7 +19,6 @@ from ..signature.pending import Pending
 from ..signature.unpack import values as unpacked
 from .controls import ICONS, KIND_WORDS, Control, as_text
 from .figures import duration, figure
-from .forms import example_row
 from .snippets import pretty, snippets
 
 MOST_CHOICES = 24
@@ -57,14 +56,14 @@ def start_words(controls: Sequence[Control]) -> str:
     return "The form starts with an example: ask, or change it first."
 
 
-def call_page(model: Model, url: str) -> dict[str, Any]:
-    """All that the page shows."""
+def call_page(model: Model, url: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """All that the page shows; the calls send ``row`` to ``url``."""
     signature = model.entry.signature
     assert signature is not None
     others = [value for key, value in shapes(model).items() if key != "row"]
     count = len(signature.fields)
     return {
-        "snippets": snippets(url, example_row(model), signature.fields),
+        "snippets": snippets(url, row, signature.fields),
         "answer_example": cut_json(example_answer(model)),
         "rows": [field_row(field) for field in signature.fields],
         "fields_note": f"{count:,} field{'s' * (count != 1)}; {'others are ignored' if signature.extra == 'ignore' else 'others are refused'}",
@@ -104,9 +103,15 @@ def range_words(field: Field) -> str:
     parts += [", ".join(ends)] if ends else []
     if field.low is not None and field.high is not None and not ends:
         parts.append(f"mostly {figure(field.low)} to {figure(field.high)}")
-    if field.shape:
-        parts.append(" × ".join(map(str, field.shape)) + (" picture, or a file" if field.kind == "image" else " numbers"))
-    return "; ".join(parts) or {"datetime": "ISO 8601, UTC where no offset is given", "boolean": "true or false"}.get(field.kind, "any")
+    if field.kind == "image":
+        parts.append(f"a PNG, JPEG, WebP, GIF or BMP file, the same in base64, or {field.width:,} numbers")
+    elif field.shape:
+        parts.append(" × ".join(f"{extent:,}" for extent in field.shape) + " numbers")
+    return "; ".join(parts) or {
+        "document": "a PDF, Word or text file, or the text itself",
+        "datetime": "ISO 8601, UTC where no offset is given",
+        "boolean": "true or false",
+    }.get(field.kind, "any")
 
 
 def _example(field: Field) -> str:

@@ -163,12 +163,14 @@ def _short(value: Any) -> Any:
 
 
 def _typed(field: Field, text: str) -> Any:
+    if not text.strip():
+        return None
     if field.kind in ("number", "integer", "vector", "tensor"):
         try:
             return json.loads(text if field.kind in ("number", "integer") else f"[{text.strip('[] ')}]")
         except ValueError:
             return text
-    return {"true": True, "false": False}.get(text, text) if field.kind == "boolean" else text or None
+    return {"true": True, "false": False}.get(text, text) if field.kind == "boolean" else text
 
 
 def _bare(filename: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request
 from werkzeug.wrappers import Response as BaseResponse
@@ -123,13 +124,13 @@ def try_page(
         shown=show(signature, body) if body else None, prediction=calls.told(made),
         waiting_title=title_of(prediction_output(signature)), waiting_bars=empty_bars(signature), start_words=calls.start_words(controls),
         snippets=snippets(predict_url(found), row or first_row(found, sent), signature.fields),
-        query=as_query(found, sent),
+        query=urlencode(as_query(found, sent)),
     )  # fmt: skip
 
 
 def first_row(found: Model, sent: Sent) -> Mapping[str, Any]:
     """The row that the page starts from, as a call would send it."""
-    return example_row(found) if sent.pasted is not None else row_sent(found, None, sent)
+    return example_row(found) if sent.pasted is not None else checked_row(found, sent)
 
 
 def predict_url(found: Model) -> str:
@@ -144,9 +145,22 @@ def call(name: str) -> Response:
     found = find(name)
     if found.entry.signature is None:
         return waiting(found, "call")
-    return html(
-        render("model/call.html", here="models", tab="call", model=found, words=cards.describe(found), **calls.call_page(found, predict_url(found)))
-    )
+    told = calls.call_page(found, predict_url(found), given_row(found))
+    return html(render("model/call.html", here="models", tab="call", model=found, words=cards.describe(found), query="", **told))
+
+
+def given_row(found: Model) -> Mapping[str, Any]:
+    """The row that the address names, the example where it names none or one that is wrong."""
+    sent = start_values(found, request.args)
+    return checked_row(found, sent) if request.args and sent.pasted is None else example_row(found)
+
+
+def checked_row(found: Model, sent: Sent) -> Mapping[str, Any]:
+    """The row as a call would send it, as far as it can be understood."""
+    try:
+        return row_sent(found, rows_of(found, sent), sent)
+    except CarafeError:
+        return row_sent(found, None, sent)
 
 
 @blueprint.get("/models/<name>/rows", endpoint="table")
@@ -156,7 +170,12 @@ def table(name: str) -> Response:
     found = find(name)
     if found.entry.signature is None or found.entry.state in ("loading", "refused"):
         return waiting(found, "table")
-    return html(table_page(found, tables.example_csv(example_row(found))))
+    return html(table_page(found, "" if pictures(found) else tables.example_csv(example_row(found))))
+
+
+def pictures(found: Model) -> list[str]:
+    """Names of fields whose example no CSV can hold."""
+    return [field.name for field in signature_of(found).fields if field.kind == "image"]
 
 
 @blueprint.post("/models/<name>/rows", endpoint="ask_table")
@@ -186,5 +205,5 @@ def table_page(found: Model, text: str, shown: tables.Table | None = None, probl
     """The page of many rows."""
     return render(
         "model/table.html", here="models", tab="table", model=found, words=cards.describe(found), text=text, table=shown, problem=problem,
-        most_rows=current_carafe.settings.max_rows,
+        pictures=pictures(found) if found.entry.signature else [], most_rows=current_carafe.settings.max_rows,
     )  # fmt: skip
