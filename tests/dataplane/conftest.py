@@ -110,7 +110,7 @@ def make_models(folder: Path) -> list[str]:
     return []
 
 
-def start_server(folder: Path, *arguments: str, workers: int = 2, **environment: str) -> Server:
+def start_server(folder: Path, *arguments: str, workers: int = 2, wait_s: float = 90, **environment: str) -> Server:
     """``carafe serve`` in ``folder``, when it is ready.
 
     :raises AssertionError: it ended, or was not ready within a minute; with what it said.
@@ -124,7 +124,7 @@ def start_server(folder: Path, *arguments: str, workers: int = 2, **environment:
     )  # fmt: skip
     log.close()
     server = Server(port, process, home)
-    end = time.monotonic() + 90
+    end = time.monotonic() + wait_s
     while time.monotonic() < end and process.poll() is None:
         try:
             if server.ask("GET", "/readyz", timeout=5).status == 200:

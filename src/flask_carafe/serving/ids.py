@@ -13,20 +13,23 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 class PredictionIds:
     """Makes UUIDs of version 7: 48 bits of milliseconds, then what tells workers and answers apart.
 
-    Source: RFC 9562, section 5.7; the counter is its method 1, the rest is random once per worker.
+    Source: RFC 9562, section 5.7. Within a millisecond a counter tells answers apart; the rest is random once per worker.
     """
 
     def __init__(self) -> None:
-        self.worker = f"{0x80 | os.urandom(1)[0] & 0x3F:02x}{os.urandom(1).hex()}"
-        self.tail = os.urandom(3).hex()
-        self.counter = count(int.from_bytes(os.urandom(4), "big"))
+        noise = os.urandom(7).hex()
+        self.middle = f"{noise[:3]}-{0x80 | int(noise[3:5], 16) & 0x3F:02x}{noise[5:7]}-"
+        self.tail = noise[7:13]
+        self.counter = count(int.from_bytes(os.urandom(3), "big"))
+        self.ms, self.head = 0, ""
 
     def next(self) -> str:
         """The next id; ids of one worker sort by the millisecond they were made in."""
-        ms = f"{int(time() * 1000):012x}"
-        n = next(self.counter) & 0xFFFFFFFFF
-        n_text = f"{n:09x}"
-        return f"{ms[:8]}-{ms[8:]}-7{n_text[:3]}-{self.worker}-{n_text[3:]}{self.tail}"
+        ms = int(time() * 1000)
+        if ms != self.ms:
+            text = f"{ms:012x}"
+            self.ms, self.head = ms, f"{text[:8]}-{text[8:]}-7{self.middle}"
+        return f"{self.head}{next(self.counter) & 0xFFFFFF:06x}{self.tail}"
 
 
 def request_id(sent: str | None, otherwise: str) -> str:

@@ -81,7 +81,7 @@ class Model:
         same = like is not None and like.entry.signature == entry.signature
         signature = entry.signature
         self.decoder: Decoder | None = like.decoder if same and like else Decoder(signature, max_rows=max_rows) if signature else None
-        self.encoder: Encoder | None = like.encoder if same and like else Encoder(signature) if signature else None
+        self.encoder: Encoder | None = like.encoder if same and like else Encoder(signature, entry.name) if signature else None
         self.key = f"{entry.name}@{entry.version}:{entry.digest}"
         self.lane: Lane | None = None
         self.call: Call | None = None
