@@ -76,7 +76,7 @@ def test_a_file_that_is_no_model_is_refused_and_nothing_is_left(home, tmp_path, 
     assert not (tmp_path / "out.csv").exists()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_early_end_leaves_no_process_no_copy_and_no_half_file(home, tmp_path, number, code):
     joblib.dump(small.logistic(k=1), tmp_path / "lr.joblib")
     command = [sys.executable, "-m", "flask_carafe", "predict", "lr.joblib", "-o", "out.ndjson", "--format", "ndjson"]

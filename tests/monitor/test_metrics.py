@@ -229,7 +229,8 @@ def test_a_folder_that_cannot_be_written_costs_the_sharing_and_no_request(tmp_pa
     recorder.close()
 
 
-def test_more_series_than_there_is_room_for_share_one(tmp_path, recorder):
+def test_more_series_than_there_is_room_for_share_one(recorder, monkeypatch):
+    monkeypatch.setattr(mapped, "MOST_BLOCKS", 300)
     for i in range(mapped.MOST_BLOCKS + 10):
         recorder.request(f"m{i}", "1", "loop", "ok", 1, 0.001)
     found = samples(recorder)
