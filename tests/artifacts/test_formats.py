@@ -170,7 +170,8 @@ def test_a_bomb_is_given_up_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_arrays_beside_the_file_are_named(tmp_path: Path) -> None:
     """joblib before 0.10 kept each array in a file of its own."""
-    old = b"\x80\x02cjoblib.numpy_pickle\nNDArrayWrapper\n)\x81}(X\x08\x00\x00\x00filenameX\x10\x00\x00\x00model.pkl_01.npyX\x08\x00\x00\x00subclassNub."
+    state = b"}(X\x08\x00\x00\x00filenameX\x10\x00\x00\x00model.pkl_01.npyX\x08\x00\x00\x00subclassNub."
+    old = b"\x80\x02cjoblib.numpy_pickle\nNDArrayWrapper\n)\x81" + state
     with pytest.raises(LoadFailed, match=r"before 0\.10 .*model\.pkl_01\.npy"):
         refuse(look(written(old, tmp_path)))
 
