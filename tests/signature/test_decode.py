@@ -235,11 +235,11 @@ def test_a_picture_may_be_its_own_numbers():
     ids=lambda value: str(value)[:24],
 )
 def test_what_cannot_be_parsed_is_a_bad_request_that_says_where(request_body, reason):
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(BadRequest) as caught:
         Decoder(IRIS).json(request_body)
     assert reason in str(caught.value)
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
     assert len(str(caught.value)) < 200
 
 
@@ -309,16 +309,16 @@ def test_thousands_of_fields_are_read_in_any_order_without_delay(layout):
     signature = Signature(fields=tuple(Field(name=name, kind="number") for name in names), layout=layout)
     decoder = Decoder(signature)
     row = {name: float(i) for i, name in enumerate(names)}
-    started = time.perf_counter()
+    started = time.process_time()
     assert decoder.json(body(row)) == decoder.json(body(dict(reversed(row.items()))))
     assert refused(signature, row | {"c_1": 1}).details[0].field == "c_1"
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_a_request_full_of_unknown_fields_is_refused_without_delay():
-    started = time.perf_counter()
+    started = time.process_time()
     assert len(refused(PERSON, {f"agee{i}": i for i in range(100_000)}).details) == 20
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def slow(checker: Checker, body: bytes) -> Any:
 
 @pytest.mark.parametrize("name", list(ALL))
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_the_fast_reader_agrees_with_the_complete_one(name, data):
     signature, decoder, fast, checker = READERS[name]
     value = data.draw(value_of(signature))
@@ -80,7 +80,7 @@ def test_the_fast_reader_agrees_with_the_complete_one(name, data):
 
 
 @given(body=st.binary(max_size=80), name=st.sampled_from(list(ALL)))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_any_bytes_are_rows_or_one_of_three_errors(body, name):
     _, decoder, _, _ = READERS[name]
     for read in (decoder.json, decoder.csv, decoder.ndjson):
@@ -91,7 +91,7 @@ def test_any_bytes_are_rows_or_one_of_three_errors(body, name):
 
 
 @given(data=st.data(), name=st.sampled_from(list(ALL)))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_broken_and_spliced_requests_never_raise_anything_else(data, name):
     _, decoder, _, _ = READERS[name]
     body = bytearray(
@@ -112,7 +112,7 @@ def test_broken_and_spliced_requests_never_raise_anything_else(data, name):
     charset=st.sampled_from(["utf-8", "utf-16", "latin-1", "utf-7", "nonsense", "", "idna", "rot13", "\0"]),
     name=st.sampled_from(list(ALL)),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_csv_in_any_charset_is_rows_or_an_error_of_ours(text, charset, name):
     _, decoder, _, _ = READERS[name]
     try:
@@ -166,7 +166,7 @@ def test_whole_columns_and_single_rows_of_csv_come_out_alike(name, data):
 
 
 @given(data=VALUES, name=st.sampled_from(list(ALL)))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_python_value_is_rows_or_an_error_of_ours(data, name):
     _, decoder, _, _ = READERS[name]
     with contextlib.suppress(ALLOWED):

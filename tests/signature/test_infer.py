@@ -267,3 +267,13 @@ def test_a_sample_that_cannot_be_opened_is_refused(tmp_path):
             path.write_bytes(content)
         with pytest.raises(ConfigError, match="sample"):
             read_sample(path)
+
+
+def test_a_picture_by_hand_needs_its_shape_alone():
+    given = described(column("photo", kind="tensor", dtype="float32", shape=[28, 28]), build="tensor")
+    field = infer(given, spec(fields={"photo": {"kind": "image", "options": {"invert": True, "scale": [0, 1]}}})).fields[0]
+    assert field.options == {
+        "width": 28, "height": 28, "mode": "L", "invert": True, "scale": [0, 1], "layout": "hw", "flatten": False,
+    }  # fmt: skip
+    with pytest.raises(ConfigError, match="the model takes 28 x 28"):
+        infer(given, spec(fields={"photo": {"kind": "image", "options": {"width": 30, "height": 30}}}))

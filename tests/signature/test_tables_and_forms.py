@@ -44,6 +44,7 @@ def test_csv_columns_go_by_name_in_any_order():
 def test_an_empty_cell_is_missing_and_blank_lines_are_passed_over():
     assert read(GAPS, "b,a\n1,\n\n2,3\n") == [{"a": None, "b": 1.0}, {"a": 3.0, "b": 2.0}]
     assert read(GAPS, "b\n1\n") == [{"a": None, "b": 1.0}]
+    assert read(GAPS, "a,b\n  ,1\n") == [{"a": None, "b": 1.0}]
     with pytest.raises(InvalidInput, match="Line 3: b is missing"):
         read(GAPS, "b,a\n1,1\n,2\n")
 
@@ -235,6 +236,10 @@ def test_python_values_go_through_the_same_checks():
         rows = decoder.value(many)
         assert rows.n == 1 and not rows.scalar
         assert list(unpack.values(IRIS, rows)[0].values()) == iris
+    assert unpack.values(IRIS, decoder.value(pandas.DataFrame([iris])))[0]["feature_1"] == 5.1
+    with pytest.raises(InvalidInput) as caught:
+        decoder.value({"\ud800": 1})
+    assert json.dumps(caught.value.as_json()).encode()
     frame = pandas.DataFrame({"a": [1.0, float("nan")], "b": [1, 2]})
     assert unpack.values(GAPS, Decoder(GAPS).value(frame)) == [{"a": 1.0, "b": 1.0}, {"a": None, "b": 2.0}]
     assert Decoder(GAPS).value(frame.iloc[0]).scalar

@@ -77,7 +77,7 @@ class Checker:
                     report.unknown(position, str(name), value, self.names, row)
         for field, kind, column in zip(self.signature.fields, self.kinds, values, strict=True):
             raw = row.get(field.name)
-            if raw is None or (text and raw == "" and "" not in field.choices):
+            if raw is None or (text and isinstance(raw, str) and kind.is_blank(raw, field)):
                 if not field.nullable:
                     report.missing(position, field, kind.expected)
                 column.append(None)
@@ -137,7 +137,7 @@ class _Report:
         self._add(Detail(field=field.name, expected=expected, got="nothing", row=row), f"{name_of(field.name)} is missing")
 
     def unknown(self, row: int, name: str, value: Any, names: list[str], present: Container[str]) -> None:
-        name = name[:100]
+        name = encodable(name[:100])
         near: list[str] = []
         if len(self.details) < MOST_NEAREST:  # looking for it takes time that a hostile request should not get
             unused = [known for known in names[:1000] if known not in present]
@@ -168,6 +168,11 @@ class _Report:
         """:raises InvalidInput: when anything was gathered."""
         if self.details:
             raise InvalidInput(self.sentence, self.details, self.hint)
+
+
+def encodable(name: str) -> str:
+    """A name that a client made up, as something that JSON can hold."""
+    return name.encode("utf-8", "replace").decode()
 
 
 def name_of(name: str) -> str:

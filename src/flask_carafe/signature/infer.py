@@ -20,7 +20,7 @@ from .kinds.category import same
 from .kinds.number import clamp, round_example
 from .labels import apply_labels
 from .model import DType, Field, Output, Signature
-from .pictures import Hint, picture
+from .pictures import Hint, Wanted, picture
 from .sample import ColumnSummary, Sample, is_missing, read_sample
 
 SHAPED = ("image", "vector", "tensor")
@@ -194,6 +194,9 @@ def _field(draft: dict[str, Any], build: str, sample: Sample | None, hand: Any) 
     facts["dtype"] = _dtype(facts, draft.get("dtype") or "float64", build)
     if facts["kind"] in SHAPED and not facts.get("shape"):
         raise ConfigError(f"fields.{draft['name']}: a {facts['kind']} needs a shape.", "For example {kind: vector, shape: [64]}.")
+    if facts["kind"] == "image":
+        options = facts.get("options") or {}
+        facts |= picture(Wanted(**{key: options[key] for key in Wanted._fields if key in options}), tuple(facts["shape"]))
     try:
         field = msgspec.convert({"name": draft["name"], **facts}, Field)
     except msgspec.ValidationError as exc:

@@ -22,7 +22,10 @@ def interpret(data: Any, signature: Signature) -> Raw:
     For a model of one field a flat list is several values of it, as ``["good", "bad"]``.
     """
     if hasattr(data, "to_dict") and hasattr(data, "columns"):
-        return Raw([{str(key): simple(value) for key, value in row.items()} for row in data.to_dict("records")], False)
+        rows = data.to_dict("records")
+        if rows and all(isinstance(key, int) for key in rows[0]):
+            return Raw([[simple(value) for value in row.values()] for row in rows], False)  # a frame without names goes by position
+        return Raw([{str(key): simple(value) for key, value in row.items()} for row in rows], False)
     if hasattr(data, "to_dict"):
         data = data.to_dict()
     if isinstance(data, Mapping):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import isqrt, prod
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ..errors import ConfigError
 from .kinds.image import CHANNELS
@@ -11,21 +11,47 @@ from .kinds.image import CHANNELS
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
-class Hint(Protocol):
-    """What a person said of one input; 0, '' and None where they did not."""
+class PictureHint(Protocol):
+    """What a person said of a picture; 0, '' and None where they did not."""
 
-    kind: str
-    field: str
-    width: int
-    height: int
-    mode: str
-    invert: bool
-    scale: tuple[float, float] | None
-    layout: str
-    flatten: bool
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def mode(self) -> str: ...
+    @property
+    def invert(self) -> bool: ...
+    @property
+    def scale(self) -> tuple[float, float] | None: ...
+    @property
+    def layout(self) -> str: ...
+    @property
+    def flatten(self) -> bool: ...
 
 
-def picture(hint: Hint, shape: tuple[int, ...]) -> dict[str, Any]:
+class Hint(PictureHint, Protocol):
+    """What a person said of one input: its kind, and the name of its field where there are several."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def field(self) -> str: ...
+
+
+class Wanted(NamedTuple):
+    """The same, from the ``options`` of a field that was written by hand."""
+
+    width: int = 0
+    height: int = 0
+    mode: str = ""
+    invert: bool = False
+    scale: tuple[float, float] | None = None
+    layout: str = ""
+    flatten: bool = False
+
+
+def picture(hint: PictureHint, shape: tuple[int, ...]) -> dict[str, Any]:
     """``kind``, ``shape`` and ``options`` of the field that takes a picture for an input of ``shape``.
 
     :param shape: what one row is to the model: ``(64,)``, ``(28, 28)``, ``(3, 224, 224)``; () when it does not say.
@@ -56,7 +82,7 @@ def _layout(shape: tuple[int, ...]) -> str:
     return "hw"
 
 
-def _extents(hint: Hint, shape: tuple[int, ...], layout: str) -> tuple[int, int, int]:
+def _extents(hint: PictureHint, shape: tuple[int, ...], layout: str) -> tuple[int, int, int]:
     """Height, width and channels, from the hint where it says, else from the model."""
     if len(shape) == 3:
         height, width, channels = (shape[1], shape[2], shape[0]) if layout == "chw" else shape

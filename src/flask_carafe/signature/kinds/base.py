@@ -137,12 +137,15 @@ class Kind:
 
     def from_cells(self, cells: Sequence[str], field: Field) -> list[Any] | None:
         """The clean values of a whole CSV column, None where a cell is empty; None alone when any cell is not right."""
-        if "" in cells and not field.nullable and "" not in field.choices:
-            return None
         try:
-            return [self.from_text(cell, field) if cell or "" in field.choices else None for cell in cells]
+            values = [None if self.is_blank(cell, field) else self.from_text(cell, field) for cell in cells]
         except Wrong:
             return None
+        return values if field.nullable or None not in values else None
+
+    def is_blank(self, text: str, field: Field) -> bool:
+        """Whether a CSV cell or form value is no value: empty, or spaces only."""
+        return not text.strip()
 
     def from_upload(self, upload: Upload, field: Field) -> Any:
         """The clean value of an uploaded file. :raises Wrong: this kind takes none, or not this one."""

@@ -69,10 +69,13 @@ class Category(Kind):
                     return self.from_json(choice, field)
         return self.from_json(self._typed(text, field), field)
 
+    def is_blank(self, text: str, field: Field) -> bool:
+        return not text.strip() and text not in field.choices
+
     def from_cells(self, cells: Sequence[str], field: Field) -> list[Any] | None:
         """As the base does, looking at every distinct cell once."""
-        read: dict[str, Any] = {"": None} if field.nullable and "" not in field.choices else {}
-        for cell in set(cells) - set(read):
+        read: dict[str, Any] = {}
+        for cell in set(cells):
             one = super().from_cells([cell], field)
             if one is None:
                 return None

@@ -29,6 +29,9 @@ class Text(Kind):
             raise Wrong(self.expected, shown(raw), "text")
         return encodable(raw)
 
+    def is_blank(self, text: str, field: Field) -> bool:
+        return not text  # spaces are a text
+
     def from_text(self, text: str, field: Field) -> str:
         return encodable(text)
 
