@@ -5,71 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from flask_carafe.artifacts.spec import ModelSpec, from_options
+from flask_carafe.artifacts.spec import from_options
 from flask_carafe.cli.steward_link import StewardLink
 from flask_carafe.errors import HostFault
 from flask_carafe.hosting.ensure import is_steward_there
 from flask_carafe.hosting.process import Process
-from flask_carafe.hosting.rundir import run_dir
-from processes import nothing_left, run_base
+from processes import nothing_left
 
-TRIPLE = "def triple(x: float) -> float:\n    return 3 * x\n"
 Told = dict[str, Any]
-
-
-class Home:
-    """A home with a models' folder beside it, and a connection to its steward."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.run_dir = path / "home", run_dir(path / "home")
-        self.models = path / "models"
-        self.models.mkdir()
-        self.link = StewardLink(self.path)
-
-    def spec(self, name: str = "triple", code: str = TRIPLE, **options: Any) -> ModelSpec:
-        (self.models / f"{name}.py").write_text(code)
-        return from_options(name, files=f"{self.models}/{name}.py:{name}", **options)
-
-    async def until(self, look: Callable[[Told], Any], seconds: float = 10.0, name: str = "triple") -> Told:
-        """The entry of ``name`` as soon as ``look`` finds it right."""
-        async with asyncio.timeout(seconds):
-            while True:
-                self.link.changed.clear()
-                entry = next((entry for entry in self.link.table.get("models", []) if entry["name"] == name), None)
-                if entry is not None and look(entry):
-                    return entry
-                if self.link.ended.is_set():
-                    await self.link.connect()
-                    continue
-                await self.link.changed.wait()
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
-    with run_base("s") as base:
-        monkeypatch.setenv("CARAFE_RUN_DIR", str(base))
-        monkeypatch.setenv("_CARAFE_STEWARD_IDLE_S", "1")
-        monkeypatch.setenv("_CARAFE_HOST_IDLE_S", "3")
-        yield Home(tmp_path)
-        assert not nothing_left(base, tmp_path)
-
-
-def drive(home: Home, test: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    async def run() -> None:
-        await home.link.connect()
-        try:
-            await test()
-        finally:
-            await home.link.close()
-
-    asyncio.run(run())
+TRIPLE = "def triple(x: float) -> float:\n    return 3 * x\n"
 
 
 def is_ready(entry: Told) -> bool:
@@ -80,11 +30,11 @@ def host_of(entry: Told) -> int:
     return int(entry["hosts"][0]["pid"])
 
 
-async def status(home: Home) -> Told:
+async def status(home: Any) -> Told:
     return await home.link.ask({"op": "status"})
 
 
-def test_a_declared_model_is_admitted_and_stands_in_the_table_and_in_its_file(home: Home) -> None:
+def test_a_declared_model_is_admitted_and_stands_in_the_table_and_in_its_file(home: Any) -> None:
     async def test() -> None:
         await home.link.declare([home.spec(routes="/api", description="Times three.")], "triple")
         entry = await home.until(is_ready)
@@ -96,10 +46,10 @@ def test_a_declared_model_is_admitted_and_stands_in_the_table_and_in_its_file(ho
         assert written["models"][0]["hosts"] == entry["hosts"]
         assert (home.run_dir / "table.json").stat().st_mode & 0o777 == 0o600
 
-    drive(home, test)
+    home.drive(test)
 
 
-def test_a_model_that_is_refused_says_why_and_the_others_serve(home: Home) -> None:
+def test_a_model_that_is_refused_says_why_and_the_others_serve(home: Any) -> None:
     async def test() -> None:
         bad = home.models / "bad.pkl"
         bad.write_bytes(b"this is no pickle at all")
@@ -110,10 +60,10 @@ def test_a_model_that_is_refused_says_why_and_the_others_serve(home: Home) -> No
         await home.until(is_ready)
         assert home.link.table["default_model"] is None
 
-    drive(home, test)
+    home.drive(test)
 
 
-def test_a_killed_host_is_told_at_once_and_back_within_a_second(home: Home) -> None:
+def test_a_killed_host_is_told_at_once_and_back_within_a_second(home: Any) -> None:
     async def test() -> None:
         await home.link.declare([home.spec()], "")
         first = await home.until(is_ready)
@@ -126,10 +76,10 @@ def test_a_killed_host_is_told_at_once_and_back_within_a_second(home: Home) -> N
         assert back["version"] == first["version"]
         assert host_of(back) != host_of(first)
 
-    drive(home, test)
+    home.drive(test)
 
 
-def test_a_host_that_hangs_is_replaced_on_a_workers_word(home: Home) -> None:
+def test_a_host_that_hangs_is_replaced_on_a_workers_word(home: Any) -> None:
     async def test() -> None:
         await home.link.declare([home.spec()], "")
         entry = await home.until(is_ready)
@@ -139,10 +89,10 @@ def test_a_host_that_hangs_is_replaced_on_a_workers_word(home: Home) -> None:
         assert "limit" in failed["reason"]
         await home.until(is_ready, 1.0)
 
-    drive(home, test)
+    home.drive(test)
 
 
-def test_the_successor_of_a_killed_steward_goes_on_with_the_same_hosts(home: Home) -> None:
+def test_the_successor_of_a_killed_steward_goes_on_with_the_same_hosts(home: Any) -> None:
     async def test() -> None:
         await home.link.declare([home.spec(), home.spec("twice", "def twice(x: float) -> float:\n    return 2 * x\n")], "twice")
         before = [await home.until(is_ready), await home.until(is_ready, name="twice")]
@@ -160,10 +110,10 @@ def test_the_successor_of_a_killed_steward_goes_on_with_the_same_hosts(home: Hom
         os.kill(host_of(after[0]), signal.SIGKILL)  # and it can start them again
         await home.until(lambda entry: is_ready(entry) and entry["restarts"] == 1, 3.0)
 
-    drive(home, test)
+    home.drive(test)
 
 
-def test_a_host_that_died_while_there_was_no_steward_is_started_again(home: Home) -> None:
+def test_a_host_that_died_while_there_was_no_steward_is_started_again(home: Any) -> None:
     async def test() -> None:
         await home.link.declare([home.spec()], "")
         first = await home.until(is_ready)
@@ -174,10 +124,10 @@ def test_a_host_that_died_while_there_was_no_steward_is_started_again(home: Home
         back = await home.until(lambda entry: is_ready(entry) and host_of(entry) != host_of(first), 3.0)
         assert back["digest"] == first["digest"]
 
-    drive(home, test)
+    home.drive(test)
 
 
-def test_declaring_the_same_again_changes_nothing(home: Home) -> None:
+def test_declaring_the_same_again_changes_nothing(home: Any) -> None:
     async def test() -> None:
         spec = home.spec()
         await home.link.declare([spec], "")
@@ -186,10 +136,10 @@ def test_declaring_the_same_again_changes_nothing(home: Home) -> None:
         await asyncio.sleep(0.3)
         assert (await home.until(is_ready))["hosts"] == first["hosts"]
 
-    drive(home, test)
+    home.drive(test)
 
 
-def test_changed_bytes_are_loaded_beside_the_live_version_which_answers_until_then(home: Home) -> None:
+def test_changed_bytes_are_loaded_beside_the_live_version_which_answers_until_then(home: Any) -> None:
     async def test() -> None:
         await home.link.declare([home.spec()], "")
         first = await home.until(is_ready)
@@ -202,10 +152,10 @@ def test_changed_bytes_are_loaded_beside_the_live_version_which_answers_until_th
             while Path(f"/proc/{old.pid}").exists():
                 await asyncio.sleep(0.05)
 
-    drive(home, test)
+    home.drive(test)
 
 
-def test_a_reload_that_is_refused_leaves_the_live_version_in_place(home: Home) -> None:
+def test_a_reload_that_is_refused_leaves_the_live_version_in_place(home: Any) -> None:
     async def test() -> None:
         spec = home.spec()
         await home.link.declare([spec], "")
@@ -216,10 +166,10 @@ def test_a_reload_that_is_refused_leaves_the_live_version_in_place(home: Home) -
         entry = await home.until(is_ready)
         assert (entry["hosts"], entry["version"]) == (first["hosts"], 1)
 
-    drive(home, test)
+    home.drive(test)
 
 
-def test_what_serve_declares_no_more_is_served_no_more(home: Home) -> None:
+def test_what_serve_declares_no_more_is_served_no_more(home: Any) -> None:
     async def test() -> None:
         await home.link.declare([home.spec(), home.spec("twice", "def twice(x: float) -> float:\n    return 2 * x\n")], "")
         await home.until(is_ready)
@@ -228,10 +178,10 @@ def test_what_serve_declares_no_more_is_served_no_more(home: Home) -> None:
         await asyncio.sleep(0.2)
         assert [entry["name"] for entry in home.link.table["models"]] == ["triple"]
 
-    drive(home, test)
+    home.drive(test)
 
 
-def test_a_model_that_crashes_again_and_again_is_met_with_patience(home: Home) -> None:
+def test_a_model_that_crashes_again_and_again_is_met_with_patience(home: Any) -> None:
     async def test() -> None:
         await home.link.declare([home.spec()], "")
         entry = await home.until(is_ready)
@@ -244,17 +194,17 @@ def test_a_model_that_crashes_again_and_again_is_met_with_patience(home: Home) -
         await home.until(lambda entry: is_ready(entry) and entry["restarts"] == 3, 5.0)
         assert loop.time() - began > 0.9
 
-    drive(home, test)
+    home.drive(test)
 
 
-def test_the_steward_leaves_with_its_hosts_when_nobody_is_connected(home: Home) -> None:
+def test_the_steward_leaves_with_its_hosts_when_nobody_is_connected(home: Any) -> None:
     pids: list[int] = []
 
     async def test() -> None:
         await home.link.declare([home.spec()], "")
         pids.append(host_of(await home.until(is_ready)))
 
-    drive(home, test)
+    home.drive(test)
     assert not nothing_left(home.run_dir, within_s=4.0)
     assert not is_steward_there(home.run_dir)
     assert not Path(f"/proc/{pids[0]}").exists()
@@ -262,7 +212,7 @@ def test_the_steward_leaves_with_its_hosts_when_nobody_is_connected(home: Home) 
     assert not list((home.run_dir / "hosts").iterdir())
 
 
-def test_terminal_signals_do_not_end_a_steward_that_is_needed(home: Home) -> None:
+def test_terminal_signals_do_not_end_a_steward_that_is_needed(home: Any) -> None:
     async def test() -> None:
         await home.link.declare([home.spec()], "")
         await home.until(is_ready)
@@ -273,10 +223,10 @@ def test_terminal_signals_do_not_end_a_steward_that_is_needed(home: Home) -> Non
         assert (await status(home))["pid"] == pid
         assert os.getsid(pid) != os.getsid(0)
 
-    drive(home, test)
+    home.drive(test)
 
 
-def test_processes_that_need_a_steward_at_once_get_one_and_the_same(home: Home) -> None:
+def test_processes_that_need_a_steward_at_once_get_one_and_the_same(home: Any) -> None:
     async def test() -> None:
         links = [StewardLink(home.path) for _ in range(5)]
         await asyncio.gather(*(link.connect() for link in links))
@@ -287,7 +237,7 @@ def test_processes_that_need_a_steward_at_once_get_one_and_the_same(home: Home) 
     asyncio.run(test())
 
 
-def test_a_message_that_makes_no_sense_is_answered_and_harms_nobody(home: Home) -> None:
+def test_a_message_that_makes_no_sense_is_answered_and_harms_nobody(home: Any) -> None:
     async def test() -> None:
         with pytest.raises(HostFault, match="knows no"):
             await home.link.ask({"op": "dance"})
@@ -297,10 +247,10 @@ def test_a_message_that_makes_no_sense_is_answered_and_harms_nobody(home: Home) 
             await home.link.ask({"op": "reload", "model": "nobody"})
         assert (await status(home))["op"] == "status"
 
-    drive(home, test)
+    home.drive(test)
 
 
-def test_stop_does_not_end_a_steward_that_another_works_with(home: Home) -> None:
+def test_stop_does_not_end_a_steward_that_another_works_with(home: Any) -> None:
     async def test() -> None:
         other = StewardLink(home.path)
         await other.connect()
@@ -309,10 +259,10 @@ def test_stop_does_not_end_a_steward_that_another_works_with(home: Home) -> None
         await asyncio.sleep(0.1)
         assert (await home.link.ask({"op": "stop", "unless_used": True}))["op"] == "stopping"
 
-    drive(home, test)
+    home.drive(test)
 
 
-def test_every_worker_acknowledges_a_table_before_an_old_host_goes(home: Home) -> None:
+def test_every_worker_acknowledges_a_table_before_an_old_host_goes(home: Any) -> None:
     async def test() -> None:
         reader, writer = await asyncio.open_unix_connection(home.run_dir / "steward.sock")
         writer.write(b'{"op":"hello","role":"worker","pid":1}\n')
@@ -325,10 +275,10 @@ def test_every_worker_acknowledges_a_table_before_an_old_host_goes(home: Home) -
         writer.close()
         await writer.wait_closed()
 
-    drive(home, test)
+    home.drive(test)
 
 
-def test_what_serve_was_told_stands_above_what_its_workers_declare(home: Home) -> None:
+def test_what_serve_was_told_stands_above_what_its_workers_declare(home: Any) -> None:
     async def test() -> None:
         await home.link.declare([home.spec()], "")
         first = await home.until(is_ready)
@@ -339,4 +289,4 @@ def test_what_serve_was_told_stands_above_what_its_workers_declare(home: Home) -
         await asyncio.sleep(0.3)
         assert (await home.until(is_ready))["digest"] == first["digest"]
 
-    drive(home, test)
+    home.drive(test)

@@ -79,7 +79,7 @@ async def _reload(handle: HostHandle, recipe: Recipe, facts: dict[str, Any]) -> 
     rows = trial_rows.packed(signature, [trial_rows.example(signature)])
     _, errors = await handle.predict(signature, rows, LOAD_TIMEOUT_S)
     if errors:
-        raise HostFault(f"it fails on the example that it answered before: {errors[0].message}")
+        raise HostFault(f"it fails on the example that it answered before: {errors[0].reason}")
 
 
 async def asked(handle: HostHandle, message: dict[str, Any], timeout_s: float = 30.0) -> dict[str, Any]:

@@ -47,6 +47,7 @@ class Steward:
         self.loading = asyncio.Semaphore(LOADING_AT_ONCE)
         self.links = Links(self._handle, self._count)
         self.leaving = asyncio.Event()
+        self._counted = asyncio.Event()
         self.keepers: dict[str, ModelKeeper] = {}
         self.media = MediaKeeper(self)
         self._declared_file, self._table_file = DeclaredFile(self.run_dir), TableFile(self.run_dir)
@@ -167,9 +168,10 @@ class Steward:
                 log.warning("The run directory %s was removed; the steward leaves.", self.run_dir)
                 self.leaving.set()
                 break
+            self._counted.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(nap, 0.01)):
-                    await self.leaving.wait()
+                    await self._counted.wait()
 
     def _count(self) -> None:
         """Note since when nobody is connected; called whenever a link greeted or went."""
@@ -177,12 +179,18 @@ class Steward:
             self._alone_since = None
         elif self._alone_since is None:
             self._alone_since = time.monotonic()
+            self._counted.set()
 
     def leave_when_alone(self) -> None:
         """What SIGTERM means: not to outlive those who are connected now."""
         self.stay, self.idle_s = False, min(self.idle_s, 1.0)
         if not self.links.greeted:
-            self.leaving.set()
+            self.leave()
+
+    def leave(self) -> None:
+        """Stop every host and end, now."""
+        self.leaving.set()
+        self._counted.set()
 
     async def _leave(self) -> None:
         await self.links.close()
@@ -218,7 +226,7 @@ class Steward:
         if op == "stop":
             if message.get("unless_used") and any(other is not link for other in self.links.greeted):
                 return {"op": "in_use"}
-            asyncio.get_running_loop().call_soon(self.leaving.set)
+            asyncio.get_running_loop().call_soon(self.leave)
             return {"op": "stopping"}
         return {"op": "error", "error": f"The steward knows no {op!r}.", "code": "malformed"}
 
