@@ -45,7 +45,7 @@ class HostPredictor:
     def ask(self, form: Form, body: bytes, n: int) -> list[Outcome]:
         rows = self._decode(form, body)
         columns, errors = self._runner.run(self._predict(rows))
-        failed = {error.row: (error.message.strip().splitlines() or [error.code])[-1][:300] for error in errors}
+        failed = {error.row: error.reason for error in errors}
         try:
             if not failed:
                 return list(self._encoder.records(columns, 0, n))

@@ -50,11 +50,20 @@ class Header(NamedTuple):
 
 
 class RowError(NamedTuple):
-    """One row that the host could not answer; ``code`` is ``model_error`` or ``model_output_invalid``."""
+    """One row that the host could not answer; ``code`` is ``model_error``, ``model_output_invalid`` or ``invalid_value``.
+
+    ``message`` may hold a traceback, for the log alone; its last line is what people are told.
+    """
 
     row: int
     code: str
     message: str
+
+    @property
+    def reason(self) -> str:
+        """What went wrong, in one line."""
+        lines = self.message.strip().splitlines()
+        return lines[-1][:200] if lines else self.code
 
 
 class Column(NamedTuple):

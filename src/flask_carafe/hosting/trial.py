@@ -273,7 +273,7 @@ class Trial:
         """The answer as a client would get it. :raises TrialFailed: an error, or an output that may not be sent."""
         columns, errors = answer
         if errors:
-            self.refuse(TrialFailed, f"It loads, but fails at its first prediction: {errors[0].message}", FAILS_HINT)
+            self.refuse(TrialFailed, f"It loads, but fails at its first prediction: {errors[0].reason}", FAILS_HINT)
         try:
             body = Encoder(signature, self.spec.name).body(columns, 0, 1, scalar)
         except OutputInvalid as exc:

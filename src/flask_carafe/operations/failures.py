@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ..errors import CarafeError, Detail, InvalidInput, ModelFailed, OutputInvalid
-from ..hosting.frames import RowError
 from ..serving.request import Answer
 from ..serving.table import Model
 
@@ -25,14 +24,8 @@ def row_failure(model: Model, answer: Answer) -> CarafeError:
     first = answer.errors[0]
     bad_input = [error for error in answer.errors if error.code == "invalid_value"]
     if bad_input:
-        return InvalidInput(last_line(bad_input[0]), [Detail(row=error.row, got=last_line(error)) for error in bad_input])
+        return InvalidInput(bad_input[0].reason, [Detail(row=error.row, got=error.reason) for error in bad_input])
     details = [Detail(row=error.row) for error in answer.errors]
     if first.code == OutputInvalid.code:
-        return OutputInvalid(model.entry.name, last_line(first), details)
+        return OutputInvalid(model.entry.name, first.reason, details)
     return ModelFailed(model.entry.name, details, first.message)
-
-
-def last_line(error: RowError) -> str:
-    """What went wrong, without the traceback."""
-    lines = error.message.strip().splitlines()
-    return lines[-1][:200] if lines else error.code

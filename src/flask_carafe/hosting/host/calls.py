@@ -4,7 +4,6 @@ A batch that raises, or that is answered by the wrong number of rows, is halved 
 alone. Halving ends after ``MOST_S`` seconds: a model that fails slowly on everything must not be killed as hung.
 """
 
-import sys
 import time
 import traceback
 
@@ -12,6 +11,7 @@ from . import wire
 
 MOST_S = 4.0
 MOST_TEXT = 500
+MOST_CALLS, MOST_TRACE = 8, 1400
 
 
 class OutputInvalid(Exception):
@@ -122,23 +122,10 @@ def _blanks(model, n):
 
 
 def explain(exc):
-    """Code and message of a failure; the traceback goes to stderr once."""
+    """Code and message of a failure. The last line says what it was; the traceback stands before it, for the asker's log."""
     if isinstance(exc, OutputInvalid):
         return "model_output_invalid", str(exc)[:MOST_TEXT]
     text = str(exc).strip().split("\n")[0][:MOST_TEXT]
     name = type(exc).__name__
-    _log(name, exc)
-    return "model_error", "%s: %s" % (name, text) if text else name
-
-
-_logged = [0.0, ""]
-
-
-def _log(name, exc):
-    """A traceback a second at most: a batch of bad rows must not fill the disk. Messages may quote a row, so they stay out."""
-    now = time.monotonic()
-    if now - _logged[0] < 1.0 and _logged[1] == name:
-        return
-    _logged[:] = [now, name]
-    sys.stderr.write("host: the model raised %s\n%s" % (name, "".join(traceback.format_tb(exc.__traceback__)[-12:])))
-    sys.stderr.flush()
+    trace = "".join(traceback.format_tb(exc.__traceback__)[-MOST_CALLS:])[-MOST_TRACE:]
+    return "model_error", "Traceback (most recent call last):\n%s%s" % (trace, "%s: %s" % (name, text) if text else name)
