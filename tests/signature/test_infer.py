@@ -97,6 +97,12 @@ def test_a_picture_of_another_size_than_the_model_takes_is_refused():
             infer(described(*[column() for _ in range(64)]), spec(input=hint))
 
 
+@pytest.mark.parametrize("mode", ["1", "RGBA"])
+def test_a_mode_that_no_host_makes_is_refused(mode):
+    with pytest.raises(ConfigError, match="mode"):
+        infer(described(*[column() for _ in range(64)]), spec(input=f"image:8x8:{mode}"))
+
+
 def test_a_document_becomes_the_text_of_a_text_model():
     field = infer(described(column(kind="text", dtype="text"), build="texts"), spec(input="document")).fields[0]
     assert (field.name, field.kind, field.dtype) == ("document", "document", "text")

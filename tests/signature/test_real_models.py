@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,18 +26,24 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from flask_carafe.artifacts.spec import from_options
+from flask_carafe.errors import InvalidInput
 from flask_carafe.hosting import frames
-from flask_carafe.signature import Rows, Signature, columns, schema
+from flask_carafe.signature import Output, Rows, Signature, columns, schema, unpack
 from flask_carafe.signature.answer import Encoder
 from flask_carafe.signature.decode import Decoder
 from flask_carafe.signature.infer import infer, with_nullable
-from hosting.host_client import Peer, Zygote
+from flask_carafe.signature.kinds import Upload
+from flask_carafe.signature.pending import Pending
+from hosting.host_client import Peer, Zygote, blobs, jsons
 from models import small
 
 
 @pytest.fixture(scope="module")
 def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
-    made = Zygote(tmp_path_factory.mktemp("z"), modules=["sklearn.linear_model", "sklearn.ensemble", "sklearn.pipeline", "sklearn.compose", "pandas"])
+    made = Zygote(
+        tmp_path_factory.mktemp("z"),
+        modules=["sklearn.linear_model", "sklearn.ensemble", "sklearn.pipeline", "sklearn.compose", "pandas", "PIL.Image", "pypdf"],
+    )
     yield made
     made.end()
 
@@ -143,6 +151,56 @@ def test_text_numbers_pictures_and_regressions(zygote: Zygote, tmp_path: Path) -
         served = Served(peer, small.save(fitted, tmp_path / "number.joblib"), fields="a,b,c,d")
         assert served.ask({"features": rows[0].tolist()}) == {"prediction": fitted.predict(rows[:1]).tolist()}
         assert served.ask(dict(zip("dcba", rows[0][::-1].tolist(), strict=True)))["prediction"] == fitted.predict(rows[:1])[0]
+
+
+def read_media(zygote: Zygote, pending: Pending) -> Rows:
+    """What the engine does: ask the media host for every file, complete the rows."""
+    answers = []
+    with zygote.host() as media:
+        assert media.load(options={"runtime": "media"})["ok"]
+        for request in pending.media:
+            is_image = request.field.kind == "image"
+            media.signature = {"fields": [{"dtype": "bytes"}, {"dtype": "json"}], "layout": "columns"}
+            media.outputs = [Output(name="prediction", dtype="float32" if is_image else "text", width=request.field.width if is_image else 1)]
+            rows = Rows(len(request.blobs), (blobs(request.blobs), jsons([request.wanted] * len(request.blobs))))
+            columns_read, faults = media.predict(rows)
+            if faults:
+                raise request.refusal(faults)
+            answers.append(columns_read[0])
+    return pending.complete(answers)
+
+
+@pytest.mark.parametrize(
+    ("hint", "shape"), [("image:0-16", [8, 8]), ("image:RGB:invert:0-1", [3, 8, 8]), ("image:RGB", [8, 8, 3]), ("image:8x8:L", [64])]
+)
+def test_a_picture_file_becomes_the_numbers_that_it_shows(zygote: Zygote, hint: str, shape: list[int]) -> None:
+    image = pytest.importorskip("PIL.Image")
+    grey = (load_digits().images[0] * 15).astype("uint8")
+    file = io.BytesIO()
+    image.fromarray(grey).save(file, "PNG")
+    column = {"name": None, "kind": "tensor", "dtype": "float32", "shape": shape}
+    signature = infer({"input": {"build": "tensor", "named": False, "columns": [column]}}, from_options("m", files="x", input=hint))
+    body = json.dumps({"images": [base64.b64encode(file.getvalue()).decode()] * 2}).encode()
+    pending = Decoder(signature).json(body)
+    assert isinstance(pending, Pending)
+    wanted = grey / 255 * 16 if "0-16" in hint else (255 - grey) / 255 if "invert" in hint else grey.astype(float)
+    if len(shape) == 3:
+        wanted = np.stack([wanted] * 3, axis=0 if shape[0] == 3 else -1)
+    for row in unpack.values(signature, read_media(zygote, pending)):
+        np.testing.assert_allclose(np.array(row["image"]).reshape(shape), wanted.reshape(shape), rtol=1e-6)
+    broken = Decoder(signature).json(json.dumps({"image": base64.b64encode(file.getvalue()[:60]).decode()}).encode())
+    with pytest.raises(InvalidInput, match=r"image cannot be read: .*(damaged|cut short)"):
+        read_media(zygote, broken)
+
+
+def test_a_document_becomes_its_text(zygote: Zygote, data: Callable[[str], Path]) -> None:
+    text = {"name": None, "kind": "text", "dtype": "text", "shape": []}
+    signature = infer({"input": {"build": "texts", "named": False, "columns": [text]}}, from_options("m", files="x", input="document"))
+    files = sorted(data("resumes/pdf").glob("*.pdf"))[:1] + sorted(data("resumes/docx").glob("*.docx"))[:1]
+    for file in files:
+        pending = Decoder(signature).form({}, {"document": Upload(file.read_bytes(), file.name)})
+        assert isinstance(pending, Pending)
+        assert len(unpack.values(signature, read_media(zygote, pending))[0]["document"].split()) > 50
 
 
 def test_several_targets_and_labels(zygote: Zygote, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from ..errors import ConfigError
 from .kinds.image import CHANNELS
 
-MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+MODES = {1: "L", 3: "RGB"}
 
 
 class PictureHint(Protocol):
@@ -60,6 +60,8 @@ def picture(hint: PictureHint, shape: tuple[int, ...]) -> dict[str, Any]:
     layout = hint.layout or _layout(shape)
     height, width, channels = _extents(hint, shape, layout)
     mode = hint.mode or MODES.get(channels, "RGB")
+    if mode not in CHANNELS:
+        raise ConfigError(f"input: a picture cannot be made in mode {mode!r}.", "Modes are L (grey) and RGB.")
     sizes = {"hw": (height, width), "hwc": (height, width, CHANNELS[mode]), "chw": (CHANNELS[mode], height, width)}
     if layout == "hw" and CHANNELS[mode] > 1:
         layout = "hwc"

@@ -19,7 +19,7 @@ MAGIC = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG", b"GIF8": "GIF", b
 ACCEPT = "image/png,image/jpeg,image/webp,image/gif,image/bmp"
 MUST = "a picture (PNG, JPEG, WebP, GIF or BMP)"
 SMALL = 64  # pixels; up to here a grey picture can be drawn by hand
-CHANNELS = {"1": 1, "L": 1, "RGB": 3, "RGBA": 4}
+CHANNELS = {"L": 1, "RGB": 3}  # modes that the media host makes; transparency is laid on white
 
 
 def picture_format(data: bytes) -> str:
@@ -59,13 +59,13 @@ def picture_shape(field: Field) -> tuple[int, ...]:
 def is_drawable(field: Field) -> bool:
     """Small and grey: the page offers a canvas."""
     wanted = conversion(field)
-    return wanted["mode"] in ("L", "1") and 0 < wanted["width"] <= SMALL and 0 < wanted["height"] <= SMALL
+    return wanted["mode"] == "L" and 0 < wanted["width"] <= SMALL and 0 < wanted["height"] <= SMALL
 
 
 def blank_png(width: int, height: int, mode: str = "L") -> bytes:
     """The smallest honest picture: one even grey."""
     channels = CHANNELS.get(mode, 1)
-    colour = {1: 0, 3: 2, 4: 6}[channels]
+    colour = {1: 0, 3: 2}[channels]
     head = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
     rows = (b"\0" + b"\x80" * (width * channels)) * height
     parts = ((b"IHDR", head), (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b""))
