@@ -111,7 +111,7 @@ def test_literals_are_choices_and_what_json_can_say_comes_back(host: Peer, code:
 def test_a_row_that_raises_is_asked_once_and_fails_alone(host: Peer, code: Path) -> None:
     ready(host, code, "picky")
     answer, errors = host.predict(Rows(n=4, chunks=(floats(1, -1, 1, 1),)))
-    assert [(error.row, error.code, error.message) for error in errors] == [(1, "model_error", "ValueError: too small")]
+    assert [(error.row, error.code, error.reason) for error in errors] == [(1, "model_error", "ValueError: too small")]
     assert answer[0].values[0] == 1 and answer[0].values[2:] == [3, 4]
 
 
