@@ -23,7 +23,7 @@ from .snippets import pretty, snippets
 
 MOST_CHOICES = 24
 MOST_SHOWN = 12  # entries of a list or an object in an example; what is copied as a call is whole
-LONGEST = 400  # characters of an example; pictures in base64 are cut
+LONGEST = 100  # characters of an example; pictures in base64 are cut
 
 
 class Told(NamedTuple):
@@ -121,17 +121,17 @@ def _example(field: Field) -> str:
     return text if len(text) <= 60 else text[:59] + "…"
 
 
-def cut_json(value: Any) -> str:
+def cut_json(value: Any, most: int = MOST_SHOWN) -> str:
     """JSON over lines, with long texts and lists cut short."""
-    return pretty(_cut(value))
+    return pretty({key: _cut(item, most) for key, item in value.items()})
 
 
-def _cut(value: Any) -> Any:
+def _cut(value: Any, most: int) -> Any:
     if isinstance(value, Mapping):
-        shown = {key: _cut(item) for key, item in list(value.items())[:MOST_SHOWN]}
-        return shown | ({"…": "…"} if len(value) > MOST_SHOWN else {})
+        shown = {key: _cut(item, most) for key, item in list(value.items())[:most]}
+        return shown | ({"…": "…"} if len(value) > most else {})
     if isinstance(value, list | tuple):
-        return [_cut(item) for item in value[:MOST_SHOWN]] + ["…"] * (len(value) > MOST_SHOWN)
+        return [_cut(item, most) for item in value[:most]] + ["…"] * (len(value) > most)
     return value if not isinstance(value, str) or len(value) <= LONGEST else value[:60] + "…"
 
 

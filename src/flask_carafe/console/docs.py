@@ -15,6 +15,7 @@ from . import cards
 from .calls import cut_json, field_row
 from .forms import example_row
 from .rendering import render, root_url
+from .shelf import all_models
 from .snippets import snippets
 from .views import blueprint, html, predict_url
 
@@ -23,9 +24,8 @@ from .views import blueprint, html, predict_url
 @requires(Permission.READ)
 def docs() -> Response:
     """The API in words, model by model."""
-    current_carafe.at_first_need()
-    table, settings = current_carafe.table, current_carafe.settings
-    ready = [model for model in cards.matching(table.models, "") if model.entry.signature is not None]
+    models, table, settings = all_models(), current_carafe.table, current_carafe.settings
+    ready = [model for model in cards.matching(models, "") if model.entry.signature is not None]
     return html(render(
         "docs.html", here="docs", root=root_url(), models=[told(model, table.default) for model in ready], errors=list(ERRORS.items()),
         body_limit=show_size(settings.max_body_bytes), most_rows=settings.max_rows, deadline=f"{settings.predict_timeout_s:g} s",
@@ -42,5 +42,5 @@ def told(model: Model, default: str | None) -> dict[str, Any]:
     return {
         "model": model, "words": cards.describe(model), "paths": paths, "fields": [field_row(field) for field in signature.fields[:12]],
         "more": max(0, len(signature.fields) - 12), "curl": snippets(predict_url(model), example_row(model), signature.fields)[0],
-        "answer": cut_json(example_answer(model)),
+        "answer": cut_json(example_answer(model), 4),
     }  # fmt: skip

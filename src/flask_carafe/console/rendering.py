@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from flask import request, url_for
+from flask import current_app, request, url_for
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -58,13 +59,19 @@ def ticked(text: str) -> Markup:
     return Markup("").join(Markup("<code>{}</code>").format(part) if index % 2 else part for index, part in enumerate(parts))
 
 
+def host_token() -> Mapping[str, str]:
+    """The hidden field that the host app's own CSRF protection asks of every form, where it has one (Flask-WTF's)."""
+    make = current_app.jinja_env.globals.get("csrf_token") if "csrf" in current_app.extensions else None
+    return {current_app.config.get("WTF_CSRF_FIELD_NAME", "csrf_token"): make()} if callable(make) else {}
+
+
 def make_environment() -> Environment:
     """Autoescape on, blocks trimmed, an unknown name is an error."""
     made = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined, auto_reload=False
     )
     made.filters |= {"figure": figure, "percent": percent, "duration": duration, "plain": plain, "ticked": ticked}
-    made.globals |= {"url": page_url, "asset": asset_url, "carafe_version": __version__}
+    made.globals |= {"url": page_url, "asset": asset_url, "carafe_version": __version__, "host_token": host_token}
     return made
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any, NamedTuple
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from ..signature import Field
 
@@ -157,14 +158,11 @@ def _indented(text: str, spaces: int) -> str:
 
 def coloured(text: str, language: str) -> Markup:
     """``text`` escaped, with strings, numbers, words and comments in spans."""
-    pattern = PATTERNS[language]
-    parts: list[Markup] = []
-    at = 0
-    for found in pattern.finditer(text):
-        parts.append(escape(text[at : found.start()]))
-        parts.append(Markup('<span class="{}">{}</span>').format(found.lastgroup, found.group()))
+    parts, at = [], 0
+    for found in PATTERNS[language].finditer(text):
+        parts += [escape(text[at : found.start()], False), f'<span class="{found.lastgroup}">', escape(found.group(), False), "</span>"]
         at = found.end()
-    return Markup("").join([*parts, escape(text[at:])])
+    return Markup("".join([*parts, escape(text[at:], False)]))  # every piece was escaped above
 
 
 PATTERNS = {language: re.compile(rf"{COMMENT}|{STRING}|(?P<k>\b(?:{words})\b)|{NUMBER}") for language, words in WORDS.items()}

@@ -24,6 +24,7 @@ from .forms import Sent, as_query, example_row, is_long, read_sent, row_sent, ro
 from .headers import guard
 from .problems import Problem, problem_of
 from .rendering import ASSETS, render, root_url
+from .shelf import all_models, find
 from .snippets import snippets
 
 blueprint = Blueprint("carafe", __name__)
@@ -47,18 +48,11 @@ def asset(name: str) -> BaseResponse:
 @requires(Permission.READ)
 def gallery() -> Response:
     """All models as cards."""
-    current_carafe.at_first_need()
-    models = current_carafe.table.models
+    models = all_models()
     query = request.args.get("q", "")[:100]
     found = [cards.card(model) for model in cards.matching(models, query)]
     has_search = len(models) >= cards.SEARCH_FROM or bool(query)
     return html(render("gallery.html", here="models", heading=cards.heading(models), cards=found, query=query, has_search=has_search))
-
-
-def find(name: str) -> Model:
-    """The model called ``name``. :raises ModelNotFound: there is none."""
-    current_carafe.at_first_need()
-    return current_carafe.table.resolve(name)
 
 
 @blueprint.get("/models/<name>")
@@ -75,6 +69,7 @@ def model(name: str) -> Response:
 @requires(Permission.PREDICT)
 def ask(name: str) -> Response:
     """Answer one submission: the whole page, or for the script the parts of it that changed."""
+    current_carafe.at_first_need()
     found = find(name)
     template = "model/_fragment.html" if request.headers.get("X-Requested-With") == "carafe" else "model/try.html"
     allow_body()
@@ -182,6 +177,7 @@ def pictures(found: Model) -> list[str]:
 @requires(Permission.PREDICT)
 def ask_table(name: str) -> Response:
     """The answers to a CSV, as a page or as a file."""
+    current_carafe.at_first_need()
     found = find(name)
     allow_body()
     text = ""
