@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,28 @@ def missing(what: str) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(f"{what} is missing, and under CI=true it must be there", pytrace=False)
     pytest.skip(f"{what} is not installed here")
+
+
+BROWSER = "chromium"
+ARGUMENTS = [
+    "--no-sandbox", "--headless=new", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests with a browser come last: Playwright keeps an event loop running in the main thread, where others run theirs."""
+    items.sort(key=lambda item: BROWSER in getattr(item, "fixturenames", ()))
+
+
+@pytest.fixture(scope="session")
+def chromium(need: Callable[..., str]) -> Iterator[Any]:
+    """The one browser of a run; each test opens contexts or pages of its own."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    path = need("chromium", "chromium-browser", "google-chrome")
+    with sync_api.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

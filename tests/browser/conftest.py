@@ -12,20 +12,7 @@ from werkzeug.serving import make_server
 
 from console.conftest import answers, make_app
 
-sync_api = pytest.importorskip("playwright.sync_api")
 __all__ = ["answers"]
-ARGUMENTS = [
-    "--no-sandbox", "--headless=new", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def chromium(need: Callable[..., str]) -> Iterator[object]:
-    with sync_api.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=need("chromium", "chromium-browser"), args=ARGUMENTS)
-        yield browser
-        browser.close()
-
 
 RECEIVED: dict[str, tuple[str, bytes]] = {}  # files of the last form, by field
 

@@ -85,19 +85,10 @@ def canvas_png(page: Any) -> bytes:
     return base64.b64decode(url.partition(",")[2])
 
 
-@pytest.fixture(scope="module")
-def pages(need: Callable[..., str]) -> Any:
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=need("chromium", "chromium-browser"), args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
-
-
 def test_digits_drawn_with_a_mouse_are_read_and_curl_gives_the_same_answer(
-    demo_url: str, pages: Any, tmp_path: Path, need: Callable[..., str]
+    demo_url: str, chromium: Any, tmp_path: Path, need: Callable[..., str]
 ) -> None:
-    read, page = {}, pages.new_page()
+    read, page = {}, chromium.new_page()
     for digit, shape in SHAPES.items():
         page.goto(demo_url + "/models/digits")
         draw(page, shape)
