@@ -7,7 +7,6 @@ anything at all is wrong; so no error is made here, and no bad row passes.
 
 from __future__ import annotations
 
-import re
 import struct
 import types
 from collections.abc import Callable, Sequence
@@ -19,19 +18,16 @@ import msgspec
 
 from ..errors import TooManyRows
 from . import layout
+from .fast_parts import LENGTH, are_exact, fill, is_nameable, never, one_packer
 from .kinds import Blob, Wrong, kind_of
-from .kinds.base import EXACT
-from .model import Chunk, Field, Rows, Signature
-from .packing import NAN, pack_array
+from .model import Chunk, Rows, Signature
+from .packing import pack_array
 from .shapes import aliases
 
 Reader = Callable[[bytes], "Rows | None"]
-LENGTH = struct.Struct("<I").pack
 MAY_BE_TEXT = ("text", "document", "category", "datetime", "image")  # kinds whose JSON values may hold colons
-MOST_NAMES = 500
 MOST_ORDERS = 16  # orders of columns that are remembered
 ESCAPED_COLON = b"\\u003"
-UNNAMEABLE = re.compile(r'["\\\x00-\x1f]')  # no msgspec field can be called so
 SURE = float(2**52)  # the length of a row is at least its largest number, so one call says that all are below
 
 
@@ -132,7 +128,7 @@ class FastReader:
             if clean is not None:
                 values = clean(values)
             if nullable and None in values:
-                return Rows(1, (Chunk(pack(*fill(values))),), True) if _are_exact(values) else None
+                return Rows(1, (Chunk(pack(*fill(values))),), True) if are_exact(values) else None
             if hypot(*values) > SURE:
                 return None
             return Rows(1, (Chunk(pack(*values)),), True)
@@ -202,7 +198,7 @@ class FastReader:
                 return None
             if convert is not None:
                 column = [None if value is None else convert(value) for value in values]
-            if field.dtype in ("float64", "float32") and not field.shape and not _are_exact(column):
+            if field.dtype in ("float64", "float32") and not field.shape and not are_exact(column):
                 return None
             columns.append(column)
         if self.takes_files and any(isinstance(value, Blob) for column in columns for value in column):
@@ -269,7 +265,7 @@ class FastReader:
             if body.count(b":") != 1 or len(values) != k:
                 return None
             if nullable and b"null" in body:
-                return Rows(1, (Chunk(pack(*fill(values))),)) if allowed(values) and _are_exact(values) else None
+                return Rows(1, (Chunk(pack(*fill(values))),)) if allowed(values) and are_exact(values) else None
             if hypot(*values) > SURE:
                 return None
             return Rows(1, (Chunk(pack(*values)),))
@@ -280,7 +276,7 @@ class FastReader:
             if body.count(b":") != 1 or {*map(len, rows)} != {k}:
                 return None
             values = list(chain.from_iterable(rows))
-            if not _are_exact(values) or (nullable and b"null" in body and not allowed(values)):
+            if not are_exact(values) or (nullable and b"null" in body and not allowed(values)):
                 return None
             return Rows(len(rows), (Chunk(pack_array(dtype, fill(values) if nullable else values)),))
 
@@ -330,58 +326,3 @@ class FastReader:
             return readers[-1](body)
 
         return read
-
-
-def is_nameable(names: Sequence[str]) -> bool:
-    """Whether a typed decoder can and should know rows by these names; among thousands it would look for each one by one."""
-    return len(names) <= MOST_NAMES and not UNNAMEABLE.search("".join(names))
-
-
-def never(body: bytes) -> None:
-    """Never sure."""
-
-
-def _are_exact(column: Sequence[Any]) -> bool:
-    """Whether no number is so large that decoding may have rounded it."""
-    present = [value for value in column if value is not None]
-    return not present or (max(present) < EXACT and min(present) > -EXACT)
-
-
-def fill(values: Sequence[Any]) -> list[float]:
-    return [NAN if value is None else value for value in values]
-
-
-def one_packer(field: Field, convert: Callable[[Any], Any] | None) -> Callable[[Any], Chunk | None]:
-    """Packs one decoded value of ``field``; answers None when it cannot be sure."""
-    kind = kind_of(field)
-    if convert is None and field.dtype in ("float64", "float32"):
-        pack = struct.Struct("<d" if field.dtype == "float64" else "<f").pack
-        missing = Chunk(pack(NAN))
-
-        def pack_number(value: Any) -> Chunk | None:
-            if value is None:
-                return missing
-            return Chunk(pack(value)) if -EXACT < value < EXACT else None
-
-        return pack_number
-    if convert is None and field.dtype == "text":
-        absent = Chunk(b"", LENGTH(0), b"\1")
-
-        def pack_text(value: Any) -> Chunk | None:
-            if value is None:
-                return absent
-            data = value.encode()
-            return Chunk(data, LENGTH(len(data)))
-
-        return pack_text
-
-    def pack_any(value: Any) -> Chunk | None:
-        if value is None and not field.nullable:
-            return None
-        if value is not None and convert is not None:
-            value = convert(value)
-            if isinstance(value, Blob):
-                return None
-        return kind.pack([value], field)
-
-    return pack_any

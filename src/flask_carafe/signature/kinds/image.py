@@ -59,7 +59,7 @@ def picture_shape(field: Field) -> tuple[int, ...]:
 def is_drawable(field: Field) -> bool:
     """Small and grey: the page offers a canvas."""
     wanted = conversion(field)
-    return wanted["mode"] == "L" and 0 < wanted["width"] <= SMALL and 0 < wanted["height"] <= SMALL
+    return bool(wanted["mode"] == "L" and 0 < wanted["width"] <= SMALL and 0 < wanted["height"] <= SMALL)
 
 
 def blank_png(width: int, height: int, mode: str = "L") -> bytes:
