@@ -153,3 +153,32 @@ def test_dev_loads_a_changed_model_without_a_restart(world: Any) -> None:
     world.code.write_text(world.code.read_text().replace("3 * x", "30 * x"))
     until(lambda: world.prediction(2.0) == 60, 8.0, "the new version")
     assert world.status()["models"][0]["version"] == 2
+
+
+def test_a_model_that_hangs_is_replaced_and_pages_stay_quick(world: Any) -> None:
+    world.serve("--timeout-ms", "700")
+    host = world.host()
+    answers: list[Any] = []
+    asking = threading.Thread(target=lambda: answers.append(world.try_ask(5.0, seconds=30.0)))
+    asking.start()
+    time.sleep(0.2)
+    began = time.monotonic()
+    assert world.get("/livez")[0] == 200
+    assert time.monotonic() - began < 0.5
+    asking.join(5)
+    assert answers[0][0] == 504
+    assert answers[0][1]["code"] == "model_hung"
+    until(world.whole, WHOLE_S, "a whole service")
+    assert world.host() != host
+
+
+def test_after_a_model_is_gone_for_good_the_others_serve_and_readyz_says_degraded(world: Any) -> None:
+    (world.path / "twice.py").write_text("import os\n\n\ndef twice(x: float, seconds: float = 0.0) -> float:\n    return os._exit(3) if x == 13 else 2 * x\n")
+    world.serve(f"twice={world.path / 'twice.py'}:twice", "--workers", "1", environment={"CARAFE_DEFAULT_MODEL": "triple"})
+    assert world.try_ask(4.0, path="/models/twice/predict")[1]["prediction"] == 8
+    for _ in range(3):
+        assert world.try_ask(13.0, path="/models/twice/predict")[0] == 503
+        time.sleep(0.1)
+    status, body = world.get("/readyz")
+    assert (status, body["status"]) == (200, "degraded")
+    assert world.try_ask(2.0, path="/models/triple/predict")[1]["prediction"] == 6
