@@ -31,7 +31,7 @@ class Closed(Exception):
 class Stream:
     """Frames over one socket, one after the other."""
 
-    def __init__(self, sock: socket.socket, timeout_s: float = 30.0) -> None:
+    def __init__(self, sock: socket.socket, timeout_s: float = 60.0) -> None:
         self.sock, self.frame_id = sock, 0
         sock.settimeout(timeout_s)
 
@@ -211,7 +211,7 @@ class Zygote(Stream):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.close()
-        assert self.process.wait(10) == 0
+        assert self.process.wait(30) == 0
 
 
 def clean_environment() -> dict[str, str]:
@@ -232,13 +232,13 @@ def fresh_host(folder: Path, python: str | Path = sys.executable, idle_s: float 
         time.sleep(0.05)
         with Peer(str(path)) as peer:
             yield peer
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
     finally:
         process.kill()
         process.wait()
 
 
-def wait_for(condition: Any, timeout_s: float = 10.0) -> None:
+def wait_for(condition: Any, timeout_s: float = 30.0) -> None:
     until = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < until, "waited too long"

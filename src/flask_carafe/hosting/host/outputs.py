@@ -111,6 +111,10 @@ class Plan(object):
         """
         if self.shortcut:
             given = checked(self.model.predict_proba(take(batch, None)), n, self.wide and self.wide[0])
+            if given.shape[1] == 2 and given.dtype == np.float64:
+                lead = given[:, 1] - given[:, 0]
+                if np.abs(lead).min() >= NEAR:  # no tie, and no NaN, which compares false
+                    return self.handler.sure(given, lead > 0)
             best = given.argmax(axis=1)
             if self.shortcut == "monotone":
                 self._settle_ties(given, best, batch, take)
@@ -120,10 +124,7 @@ class Plan(object):
         return self.handler.answer(predicted, given, n)
 
     def _settle_ties(self, given, best, batch, take):
-        if given.shape[1] == 2:
-            near = np.abs(given[:, 0] - given[:, 1]) < NEAR
-        else:
-            near = (given >= given[np.arange(len(best)), best][:, None] - NEAR).sum(axis=1) > 1
+        near = (given >= given[np.arange(len(best)), best][:, None] - NEAR).sum(axis=1) > 1
         if near.any():
             rows = np.flatnonzero(near).tolist()
             best[rows] = self.handler.places(checked(self.model.predict(take(batch, rows)), len(rows), self.shape))

@@ -80,6 +80,12 @@ class Classes(object):
         columns[0].data = np.ascontiguousarray(best, dtype="<i8").tobytes()
         return columns, errors
 
+    @staticmethod
+    def sure(given, is_second):
+        """Columns of two classes whose probabilities are finite and apart; ``is_second`` tells where the second is the better."""
+        best = wire.Packed(wire.INT64, 1, is_second.astype("<i8").tobytes())
+        return [best, wire.Packed(wire.FLOAT64, 2, given.tobytes())], {}
+
     def answer(self, predicted, given, n):
         if given is None:
             errors, best = {}, self.places(predicted)

@@ -21,7 +21,7 @@ from .refusal import LoadError
 PROTOCOL = 1
 HELLO_S = 5.0
 ORPHAN_S = 900.0  # far above any hang limit: a steward that is there kills long before
-READ_BYTES = 1 << 18
+READ_BYTES = 1 << 16
 MOST_UNSENT = 1 << 26  # bytes that a peer may leave unread before we stop reading from it
 HELLO_BYTES = 1 << 16
 
@@ -46,6 +46,8 @@ class Server(object):
         self.idle_s = float(limits.get("idle_s", 15.0))
         self.orphan_s, self.armed_at = float(limits.get("orphan_s", ORPHAN_S)), -1e9
         self.listener, self.selector = listener, selectors.DefaultSelector()
+        self.buffer = bytearray(READ_BYTES)
+        self.view = memoryview(self.buffer)
         self.connections, self.waiting = set(), []
         self.model = None  # a loaded runtime
         self.layout, self.max_batch_rows = None, 256
@@ -117,7 +119,8 @@ class Server(object):
 
     def _read(self, connection):
         try:
-            data = connection.sock.recv(READ_BYTES)
+            size = connection.sock.recv_into(self.buffer)
+            data = bytes(self.view[:size])
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
