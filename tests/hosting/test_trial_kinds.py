@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import pickle
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -60,8 +62,6 @@ def test_a_function_of_a_file(bench: Bench, tmp_path: Path) -> None:
 
 
 def test_pictures(bench: Bench, tmp_path: Path) -> None:
-    import joblib
-
     digits = load_digits()
     joblib.dump(LogisticRegression(max_iter=50, tol=0.1).fit(digits.data[:300], digits.target[:300]), tmp_path / "digits.joblib")
     admission = bench.admit(tmp_path / "digits.joblib", input="image:8x8:L:invert:0-16")
@@ -70,8 +70,6 @@ def test_pictures(bench: Bench, tmp_path: Path) -> None:
 
 
 def test_a_table_with_categories_and_gaps(bench: Bench, tmp_path: Path) -> None:
-    import joblib
-
     frame = pd.DataFrame({"age": [30.0, np.nan, 50.0, 41.0] * 5, "city": np.array(["Lagos", "Oslo"] * 10, dtype=object)})
     columns = make_column_transformer((SimpleImputer(), ["age"]), (OneHotEncoder(), ["city"]))
     joblib.dump(make_pipeline(columns, LogisticRegression()).fit(frame, [0, 1] * 10), tmp_path / "table.joblib")
@@ -81,8 +79,6 @@ def test_a_table_with_categories_and_gaps(bench: Bench, tmp_path: Path) -> None:
 
 
 def test_one_hot_columns_beside_the_model(bench: Bench, tmp_path: Path) -> None:
-    import joblib
-
     frame = pd.get_dummies(pd.DataFrame({"age": RNG.randn(20), "city": ["Lagos", "Oslo", "Lima", "Oslo"] * 5}))
     joblib.dump(LogisticRegression().fit(frame.to_numpy(dtype=float), [0, 1] * 10), tmp_path / "m.pkl")
     (tmp_path / "columns.json").write_text(json.dumps(list(frame.columns)))
@@ -91,3 +87,13 @@ def test_one_hot_columns_beside_the_model(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "columns.json").write_text(json.dumps(["age"]))
     with pytest.raises(ArtifactRefused):
         bench.admit(tmp_path / "m.pkl", columns=str(tmp_path / "columns.json"))
+
+
+def test_a_pickled_list_of_columns_is_looked_at_too(bench: Bench, tmp_path: Path) -> None:
+    joblib.dump(LogisticRegression().fit(X, Y), tmp_path / "m.pkl")
+    (tmp_path / "columns.pkl").write_bytes(pickle.dumps(["a", "b_x", "b_y"]))
+    assert bench.admit(tmp_path / "m.pkl", columns=str(tmp_path / "columns.pkl"))
+    (tmp_path / "columns.pkl").write_bytes(b"cos\nsystem\n(S'touch " + str(tmp_path / "canary").encode() + b"'\ntR.")
+    with pytest.raises(ArtifactRefused, match=r"columns\.pkl runs code"):
+        bench.admit(tmp_path / "m.pkl", columns=str(tmp_path / "columns.pkl"))
+    assert not (tmp_path / "canary").exists()

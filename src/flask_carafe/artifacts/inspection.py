@@ -109,7 +109,17 @@ def survey(spec: ModelSpec, home: str | Path | None = None) -> Survey:
     )
     for file in found.files:
         refuse(file, has_code=bool(spec.code))
+    if found.columns:
+        _refuse_columns(found.columns)
     return found
+
+
+def _refuse_columns(columns: Stored) -> None:
+    """A list of columns that is a pickle is looked at like any other; JSON needs no look."""
+    with opened(columns.path) as file:
+        if file.read(1).lstrip() in (b"[", b"{", b""):
+            return
+    refuse(inspect(columns))
 
 
 def look(file: str, home: str | Path | None = None) -> Inspection:

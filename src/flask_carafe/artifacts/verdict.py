@@ -35,15 +35,17 @@ def installed(library: str) -> str:
         return ""
 
 
-def judge(survey: Survey, here: Mapping[str, str], *, strict: bool = False) -> Verdict:
+def judge(survey: Survey, here: Mapping[str, str], *, strict: bool = False, told: Mapping[str, str] | None = None) -> Verdict:
     """What the recorded versions mean with the libraries that a host has.
 
     :param here: library -> version, as the host describes them.
+    :param told: library -> version in the file, as loading it told; counts where reading the file found none.
     :raises VersionRefused: a known break, or with ``strict`` another minor version.
     """
     refuse_break(survey, here)
-    worst = Verdict(state="same" if survey.versions else "unrecorded")
-    for library, recorded in survey.versions.items():
+    versions = survey.versions or {library: (version,) for library, version in (told or {}).items() if library in here}
+    worst = Verdict(state="same" if versions else "unrecorded")
+    for library, recorded in versions.items():
         for version in recorded:
             verdict = _compare(library, version, here.get(library, ""))
             if strict and verdict.state == "unverified":

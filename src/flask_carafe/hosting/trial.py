@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 import msgspec
 
 from ..artifacts.eras import era, notes
-from ..artifacts.inspection import Survey, survey
 from ..artifacts.spec import ModelSpec
 from ..artifacts.verdict import Verdict, difference, judge, way_out_of
 from ..errors import ArtifactRefused, ConfigError, HostFault, HostLost, LoadFailed, OutputInvalid, TrialFailed
@@ -24,9 +22,12 @@ from ..signature.answer import Encoder
 from ..signature.infer import infer, with_nullable
 from ..signature.sample import Sample, read_sample
 from . import trial_rows
+from .admission import Admission, Examined, examine, load_request
 from .frames import Column, RowError
 from .replay import compare, read_examples
 from .trial_answers import answers_differ, check_probabilities
+
+__all__ = ["Admission", "Examined", "Host", "admit", "examine", "load_request"]
 
 LOAD_TIMEOUT_S = 300.0
 ANSWER_TIMEOUT_S = 60.0
@@ -42,57 +43,16 @@ class Host(Protocol):
     async def predict(self, signature: Signature, rows: Rows, timeout_s: float = 10.0) -> Answer: ...
 
 
-class Examined(msgspec.Struct, frozen=True):
-    """Files that were read and not refused: what to import beforehand, and the request that loads them."""
-
-    survey: Survey
-    modules: tuple[str, ...]
-    load: dict[str, Any]
-
-
-class Admission(msgspec.Struct, frozen=True, kw_only=True):
-    """A version that passed. ``unverified`` is its mark, empty when there is none; ``prediction`` answered ``example``."""
-
-    signature: Signature
-    description: dict[str, Any]
-    libraries: dict[str, str]
-    load_ms: float
-    memory_bytes: int
-    first_ms: float
-    unverified: str = ""
-    warnings: tuple[str, ...] = ()
-    max_batch_rows: int = 256
-    verdict: Verdict
-    example: dict[str, Any] = {}
-    prediction: dict[str, Any] = {}
-    replayed: int = 0
-
-
-def examine(spec: ModelSpec, home: str | Path | None = None) -> Examined:
-    """Read the files of ``spec`` without loading them; with ``home`` they are copied into it first. Blocks: call it in a thread.
-
-    :raises ArtifactRefused: a file that must not be loaded.
-    """
-    found = survey(spec, home)
-    return Examined(found, found.modules, load_request(spec, found))
-
-
-def load_request(spec: ModelSpec, found: Survey) -> dict[str, Any]:
-    """The control message that makes a host load these very bytes."""
-    files = [{"path": file.path, "format": file.format, "name": file.name, "sha256": file.sha256} for file in found.files]
-    message: dict[str, Any] = {"op": "load", "files": files, "options": {"outputs": spec.outputs, "threads": spec.threads}}
-    message["code"] = {"path": found.code.path, "name": found.code.name, "sha256": found.code.sha256} if found.code else None
-    message["columns"] = found.columns.path if found.columns else None
-    return message
-
-
 async def admit(handle: Host, spec: ModelSpec, examined: Examined) -> Admission:
     """Take an empty host through the trial; it is configured and ready when this returns.
 
     :raises ArtifactRefused: it must not be served; the subclass and the text say why, the hint what to do.
     :raises HostFault: the host failed us, not the model.
     """
-    return await Trial(handle, spec, examined).run()
+    try:
+        return await Trial(handle, spec, examined).run()
+    except HostLost as exc:
+        raise TrialFailed("Its process ended during the trial.", LAST_WORDS) from exc
 
 
 class Trial:
@@ -107,7 +67,7 @@ class Trial:
         loaded = await self.load()
         description = loaded["description"]
         libraries = {str(name): str(version) for name, version in (description.get("libraries") or {}).items()}
-        verdict = judge(self.survey, libraries, strict=self.spec.strict_versions)
+        verdict = judge(self.survey, libraries, strict=self.spec.strict_versions, told=description.get("recorded"))
         signature = await self.signature_of(description)
         if isinstance(description.get("max_batch_rows"), int):
             self.max_batch_rows = min(self.max_batch_rows, max(1, description["max_batch_rows"]))
@@ -139,7 +99,7 @@ class Trial:
         try:
             reply = await self.handle.request(self.request, LOAD_TIMEOUT_S)
         except HostLost as exc:
-            raise LoadFailed("Its process ended while it was loaded.", "The log has its last words; it may have run out of memory.") from exc
+            raise LoadFailed("Its process ended while it was loaded.", LAST_WORDS) from exc
         if reply.get("ok"):
             if not isinstance(reply.get("description"), dict):
                 raise HostFault("The host loaded the model and did not describe it.")
@@ -248,7 +208,7 @@ class Trial:
         try:
             return await self.handle.predict(signature, rows, ANSWER_TIMEOUT_S)
         except HostLost as exc:
-            raise TrialFailed("Its process ended during its first prediction.", "The log has its last words.") from exc
+            raise TrialFailed("Its process ended during its first prediction.", LAST_WORDS) from exc
         except HostFault as exc:
             raise TrialFailed(f"It gave no answer that can be used: {exc}", "A first prediction may take at most 60 s.") from exc
 
@@ -298,8 +258,7 @@ class Trial:
         for start in range(0, examples.rows.n, step):
             columns, errors = await self.predict(signature, trial_rows.part(signature, examples.rows, start, start + step))
             failed = {error.row for error in errors}
-            for row in range(min(step, examples.rows.n - start)):
-                answers.append(None if row in failed else encoder.body(columns, row, 1, True)["prediction"])
+            answers += [None if row in failed else _prediction(encoder, columns, row) for row in range(min(step, examples.rows.n - start))]
         output = next((output for output in signature.outputs if output.role == "prediction"), None)
         compare(examples, answers, output)
         return examples.rows.n
@@ -314,6 +273,15 @@ class Trial:
         return tuple(dict.fromkeys([*self.warnings, *own]))
 
 
+def _prediction(encoder: Encoder, columns: list[Column], row: int) -> Any:
+    """The prediction of one row as an answer spells it; None where it could not be sent."""
+    try:
+        return encoder.body(columns, row, 1, True)["prediction"]
+    except OutputInvalid:
+        return None
+
+
+LAST_WORDS = "The log has its last words; it may have run out of memory."
 FAILS_HINT = "If it only answers rows near those it was fitted on, give it some: --sample data.csv."
 LOAD_HINTS = {
     "missing_main_name": "Give the Python file that defines it with --code helpers.py.",

@@ -1,0 +1,57 @@
+"""What goes into a trial and what comes out of it: files that were read, and a version that passed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..artifacts.inspection import Survey, survey
+from ..artifacts.spec import ModelSpec
+from ..artifacts.verdict import Verdict
+from ..signature import Signature
+
+
+class Examined(msgspec.Struct, frozen=True):
+    """Files that were read and not refused: what to import beforehand, and the request that loads them."""
+
+    survey: Survey
+    modules: tuple[str, ...]
+    load: dict[str, Any]
+
+
+class Admission(msgspec.Struct, frozen=True, kw_only=True):
+    """A version that passed. ``unverified`` is its mark, empty when there is none; ``prediction`` answered ``example``."""
+
+    signature: Signature
+    description: dict[str, Any]
+    libraries: dict[str, str]
+    load_ms: float
+    memory_bytes: int
+    first_ms: float
+    unverified: str = ""
+    warnings: tuple[str, ...] = ()
+    max_batch_rows: int = 256
+    verdict: Verdict
+    example: dict[str, Any] = {}
+    prediction: dict[str, Any] = {}
+    replayed: int = 0
+
+
+def examine(spec: ModelSpec, home: str | Path | None = None) -> Examined:
+    """Read the files of ``spec`` without loading them; with ``home`` they are copied into it first. Blocks: call it in a thread.
+
+    :raises ArtifactRefused: a file that must not be loaded.
+    """
+    found = survey(spec, home)
+    return Examined(found, found.modules, load_request(spec, found))
+
+
+def load_request(spec: ModelSpec, found: Survey) -> dict[str, Any]:
+    """The control message that makes a host load these very bytes."""
+    files = [{"path": file.path, "format": file.format, "name": file.name, "sha256": file.sha256} for file in found.files]
+    message: dict[str, Any] = {"op": "load", "files": files, "options": {"outputs": spec.outputs, "threads": spec.threads}}
+    message["code"] = {"path": found.code.path, "name": found.code.name, "sha256": found.code.sha256} if found.code else None
+    message["columns"] = found.columns.path if found.columns else None
+    return message
