@@ -72,7 +72,7 @@ def named_specs(models: Sequence[str], options: dict[str, Any]) -> dict[str, Mod
     parsed = parse_models(models)
     if options and len(parsed) != 1:
         given = ", ".join("--" + key.replace("_", "-") for key in options)
-        raise click.UsageError(f"{given} describe one model, but {len(parsed) or 'none'} {'are' if len(parsed) > 1 else 'is'} named here.")
+        raise click.UsageError(f"Options that describe one model ({given}) need exactly one MODEL; here are {len(parsed)}.")
     return {name: located(from_options(name, files=files, **options), Path.cwd()) for name, files in parsed.items()}
 
 

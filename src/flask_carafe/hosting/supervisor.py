@@ -13,6 +13,7 @@ import logging
 import os
 import secrets
 import subprocess
+import sys
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 START_TIMEOUT_S = 30.0  # an interpreter from a cold disk; a fork takes milliseconds
 ADOPT_TIMEOUT_S = 12.0  # a host may be in the middle of a frame for as long as the hang limit
 TAIL_EVERY_S = 0.2
+FORKS = sys.platform != "darwin"  # libraries of macOS do not survive a fork
 ZYGOTE_PAUSE_S = 0.2  # before a dead zygote is replaced: one that dies of what it imports must not spin
 LIBRARIES = frozenset((
     "sklearn", "numpy", "scipy", "pandas", "joblib", "threadpoolctl", "skops", "cloudpickle", "onnxruntime",
@@ -103,19 +105,23 @@ class Supervisor:
         }
 
     async def _start(self, order: dict[str, Any], modules: list[str]) -> HostHandle:
-        for _ in range(2):  # twice: the zygote may have died in the middle, and another takes its place
-            if self._unforkable.intersection(modules):
-                break
+        forked = None
+        if FORKS and not self._unforkable.intersection(modules):
+            forked = await self._try_fork(order, modules)
+        return forked or await self._start_fresh(order)
+
+    async def _try_fork(self, order: dict[str, Any], modules: list[str]) -> HostHandle | None:
+        """A forked host, or None where it must be started fresh; twice, since the zygote may have died in the middle."""
+        for _ in range(2):
             try:
                 return await self._fork(order, modules)
             except CannotFork as exc:
                 log.info("Host %s is started fresh: %s", order["id"], exc)
-                break
+                return None
             except HostLost:
                 log.warning("The zygote ended while it was to start host %s.", order["id"])
-        else:
-            self._unforkable.update(modules)
-        return await self._start_fresh(order)
+        self._unforkable.update(modules)
+        return None
 
     async def _fork(self, order: dict[str, Any], modules: list[str]) -> HostHandle:
         async with self._zygote_lock:
@@ -125,6 +131,8 @@ class Supervisor:
 
     async def warm(self, modules: Sequence[str]) -> None:
         """Have a zygote with ``modules`` imported, so that the next host is there in milliseconds."""
+        if not FORKS:
+            return
         wanted = [module for module in importable(modules) if module not in self._unforkable]
         with contextlib.suppress(HostFault, HostLost, CannotFork):
             async with self._zygote_lock:
@@ -197,6 +205,8 @@ class Supervisor:
         except HostFault:
             process.kill()
             raise
+        if not handle.process.started:  # the host cannot tell on this system
+            handle.process = handle.process._replace(started=process.started)
         if handle.process != process:
             await handle.let_go()
             raise HostFault(f"Another process answers in place of host {order['id']}.")

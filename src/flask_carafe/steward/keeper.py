@@ -193,10 +193,20 @@ class ModelKeeper:
         self._version, self._refused_digest = self._version + 1, ""
         self._backoff.started(time.monotonic())
         self._set("ready")
-        level = logging.DEBUG if self._owner.is_watched and before is None else logging.INFO
-        log.log(level, "Model %r is ready in version %d: %s.", self.name, self._version, bringup.in_short(loaded.facts))
+        log.log(
+            self._first_level if before is None else logging.INFO,
+            "Model %r is ready in version %d: %s.",
+            self.name,
+            self._version,
+            bringup.in_short(loaded.facts),
+        )
         if before is not None:
             self._send_home(before.handle)
+
+    @property
+    def _first_level(self) -> int:
+        """How loudly to log a first admission: a command that watches tells people itself."""
+        return logging.DEBUG if self._owner.is_watched else logging.INFO
 
     def _is_known(self, wanted_digest: str) -> bool:
         """Whether these bytes and options are served or refused already."""
@@ -211,11 +221,11 @@ class ModelKeeper:
         self._wanted = None
         with contextlib.suppress(CarafeError):
             self._refused_digest = digest(spec)
-        log.error("Model %r is refused: %s %s", self.name, exc, exc.hint)
         if self._live is None:
+            log.log(self._first_level, "Model %r is refused: %s %s", self.name, exc, exc.hint)
             self._set("refused", str(exc), exc.hint)
         else:
-            log.error("Model %r goes on with its version %d.", self.name, self._version)
+            log.error("Model %r goes on with version %d; the new one is refused: %s %s", self.name, self._version, exc, exc.hint)
             self._owner.publish()
 
     async def _try_later(self, exc: CarafeError) -> None:
