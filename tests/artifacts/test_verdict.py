@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,20 @@ def test_the_way_out_promises_only_what_can_be_installed() -> None:
     assert "install scikit-learn 1.4.2" in way_out("scikit-learn", "1.4.2", "1.9.1")
     assert "install" not in way_out("scikit-learn", "0.24.2", "1.9.1")
     assert difference(saved_by("0.24.2")).startswith("saved by scikit-learn 0.24.2")
+
+
+def text(value: str) -> bytes:
+    return b"\x8c" + bytes([len(value)]) + value.encode()
+
+
+def test_the_version_that_xgboost_writes_into_its_booster_is_read(tmp_path: Path) -> None:
+    ubjson = b"{L" + bytes(7) + b"\x07version[#L" + bytes(7) + b"\x03i\x03i\x02i\x01}}"
+    handle = text("builtins") + text("bytearray") + b"\x93B" + struct.pack("<I", 20_000) + ubjson.rjust(20_000, b"x") + b"\x85R"
+    path = tmp_path / "booster.pkl"
+    path.write_bytes(b"\x80\x04" + text("xgboost.core") + text("Booster") + b"\x93)\x81}" + text("handle") + handle + b"sb.")
+    found = survey(from_options("m", files=path), tmp_path)
+    assert found.versions == {"xgboost": ("3.2.1",)}
+    assert judge(found, {"xgboost": "2.1.0"}).state == "unverified"
 
 
 def test_names_tell_an_era_where_no_version_is_recorded(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ sees the names behind memos and computed globals. What each opcode does is in :m
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ MOST_OPCODES = 40_000_000
 MOST_KEPT = 10_000_000
 MOST_TEXT = 300
 MOST_NESTED = 8
+VERSION_OF_XGBOOST = re.compile(rb"version\[#L.{8}((?:[iU].){3})", re.DOTALL)
 COMPUTED = Global("(computed)", "(computed)")
 
 
@@ -207,11 +209,12 @@ class PickleReader:
 
 
 def xgboost_versions(handle: Any) -> set[str]:
-    """The version that an XGBoost booster writes at its end, in UBJSON: ``version`` and three small integers."""
+    """The version that an XGBoost booster writes at the end of its UBJSON: ``version`` and an array of three integers."""
+    if isinstance(handle, Made) and isinstance(handle.args, tuple) and handle.args:
+        handle = handle.args[0]  # bytearray(b"…")
     tail = handle.tail if isinstance(handle, Blob) else handle if isinstance(handle, bytes) else b""
-    at = tail.rfind(b"version")
-    numbers = [tail[i + 1] for i in range(at + 7, min(at + 40, len(tail) - 1)) if tail[i : i + 1] in (b"i", b"U")] if at >= 0 else []
-    return {".".join(map(str, numbers[:3]))} if len(numbers) >= 3 else set()
+    found = VERSION_OF_XGBOOST.findall(tail)
+    return {".".join(str(number) for number in found[-1][1::2])} if found else set()
 
 
 Handler = Callable[[PickleReader], None]
