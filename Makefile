@@ -7,7 +7,7 @@ VENV ?= .venv
 DEMO_VENV ?= .venv-demo
 TEST_ARGS ?=
 BENCH_ARGS ?=
-INSTALL = -m pip install --quiet --disable-pip-version-check
+INSTALL = -m pip install -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check quick lint format docs bench pins clean
@@ -26,22 +26,33 @@ help:
 # $(1) folder, $(2) requirement file
 define venv
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer (with pip and venv) is needed; name one with: make PYTHON=/path/to/python $@' >&2; exit 1; }
-	@echo 'Setting up $(1) with $(PYTHON) from $(2) …'
-	@rm -f $@
+	@echo 'Setting up $(1) with $(PYTHON) from $(2), which takes a minute or two …'
+	@rm -f $(1)/.pins $(1)/.ready
 	@$(PYTHON) -m venv --clear $(1)
 	@$(1)/bin/python $(INSTALL) --only-binary :all: -r $(2)
+	@touch $@
+endef
+
+# The package itself, editable: a new version of pyproject.toml is installed again in a second.
+define package
 	@$(1)/bin/python $(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 endef
 
-$(DEMO_VENV)/.ready: requirements/demo.txt pyproject.toml
+$(DEMO_VENV)/.pins: requirements/demo.txt
 	$(call venv,$(DEMO_VENV),requirements/demo.txt)
 
-$(VENV)/.ready: requirements/test.txt pyproject.toml
+$(DEMO_VENV)/.ready: $(DEMO_VENV)/.pins pyproject.toml
+	$(call package,$(DEMO_VENV))
+
+$(VENV)/.pins: requirements/test.txt
 	$(call venv,$(VENV),requirements/test.txt)
 
+$(VENV)/.ready: $(VENV)/.pins pyproject.toml
+	$(call package,$(VENV))
+
 # uWSGI comes as source only; without a C compiler its tests skip (in CI they fail instead).
-$(VENV)/.uwsgi: requirements/uwsgi.txt $(VENV)/.ready
+$(VENV)/.uwsgi: requirements/uwsgi.txt $(VENV)/.pins
 	@$(VENV)/bin/python $(INSTALL) -r requirements/uwsgi.txt >/dev/null 2>&1 || echo 'uWSGI could not be built here; its tests will skip.'
 	@touch $@
 
