@@ -86,7 +86,7 @@ def _words(error: HTTPException, status: int) -> str:
     if isinstance(error, RequestEntityTooLarge):
         return f"The body is larger than the limit of {show_size(current_carafe.settings.max_body_bytes)}."
     if status == 405:
-        allowed = ", ".join(sorted(getattr(error, "valid_methods", None) or ())).replace("HEAD, ", "").replace(", OPTIONS", "")
+        allowed = ", ".join(sorted(set(getattr(error, "valid_methods", None) or ()) - {"HEAD", "OPTIONS"}))
         return f"{request.method} is not a method of this address{'; it takes ' + allowed if allowed else ''}."
     return WORDS.get(status) or error.description or TITLES.get(status, error.name)
 

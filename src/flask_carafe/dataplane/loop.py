@@ -161,6 +161,11 @@ class LoopDoor:
             length = scope.headers.get("content-length")
             has_body = length not in (None, "0") or scope.headers.get("transfer-encoding") is not None
             body = await self._read(length, protocol) if has_body else b""
+        except TooLarge as error:
+            if length is None:
+                protocol.response_bytes(*write_error(error, self.state.ids.next()))
+                return
+            body = b""  # the page that is asked refuses it by its Content-Length, and looks as it should
         except CarafeError as error:
             protocol.response_bytes(*write_error(error, self.state.ids.next()))
             return

@@ -45,7 +45,9 @@ for (const form of document.querySelectorAll("[data-ask]")) {
     answer.setAttribute("aria-busy", "true");
     try {
       const reply = await fetch(form.action, { method: "POST", body, headers: { "X-Requested-With": "carafe", Accept: "text/html" }, signal: mine.signal });
-      const page = new DOMParser().parseFromString(await reply.text(), "text/html");
+      const text = await reply.text();
+      if (reply.headers.get("Content-Type")?.startsWith("application/json")) { fail(JSON.parse(text).error || `The server answered ${reply.status}.`); return; }
+      const page = new DOMParser().parseFromString(text, "text/html");
       if (page.querySelector("[data-swap]")) place(page);
       else fail(page.querySelector("h1") ? `${page.querySelector("h1").textContent}. ${page.querySelector(".lede")?.textContent ?? ""}` : `The server answered ${reply.status}.`);
       const box = answer.getBoundingClientRect();
