@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flask_carafe.errors import BadRequest, CarafeError, InvalidInput, TooManyRows
-from flask_carafe.signature import Rows, Signature, shapes, strict, unpack
+from flask_carafe.signature import Rows, Signature, schema, shapes, strict, unpack
 from flask_carafe.signature.check import Checker
 from flask_carafe.signature.decode import Decoder
 from flask_carafe.signature.fast import FastReader
@@ -77,6 +77,31 @@ def test_the_fast_reader_agrees_with_the_complete_one(name, data):
         assert quick == wanted
     if isinstance(wanted, Rows):
         assert len(unpack.values(signature, wanted)) == wanted.n
+
+
+@pytest.mark.parametrize("name", list(ALL))
+@given(data=st.data())
+@settings(max_examples=100, deadline=None)
+def test_no_key_that_stands_twice_gets_by(name, data):
+    signature, _, fast, checker = READERS[name]
+    row = json.loads(json.dumps(schema.trial_request(signature)))
+    keys = data.draw(st.lists(st.sampled_from([*row, "x"]), max_size=len(row) + 2))
+    escape = data.draw(st.booleans())
+    pairs = []
+    for key in keys:
+        value = data.draw(st.sampled_from([row.get(key, 1), None, "a:b", 1, {"deep": 1, "er": 2}]))
+        written = json.dumps(key)
+        pairs.append((written.replace(":", "\\u003a") if escape else written) + ":" + json.dumps(value))
+    body = ("{" + ",".join(pairs) + "}").encode()
+    if data.draw(st.booleans()):
+        body = b'{"rows":[' + body + b"]}"
+    quick = fast.read(body)
+    try:
+        wanted = slow(checker, body)
+    except ALLOWED:
+        assert quick is None
+    else:
+        assert quick is None or quick == wanted
 
 
 @given(body=st.binary(max_size=80), name=st.sampled_from(list(ALL)))

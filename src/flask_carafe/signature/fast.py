@@ -18,7 +18,7 @@ import msgspec
 
 from ..errors import TooManyRows
 from . import layout
-from .fast_parts import LENGTH, are_exact, fill, is_nameable, never, one_packer
+from .fast_parts import LENGTH, are_exact, fill, is_nameable, never, one_packer, without_unset
 from .kinds import Blob, Wrong, kind_of
 from .model import Chunk, Rows, Signature
 from .packing import pack_array
@@ -42,7 +42,6 @@ class FastReader:
         fast = [kind.fast(field) for kind, field in zip(self.kinds, self.fields, strict=True)]
         self.types = [kind_type | None if field.nullable else kind_type for (kind_type, _), field in zip(fast, self.fields, strict=True)]
         self.converts = [convert for _, convert in fast]
-        self.colons = [field.name.count(":") + 1 for field in self.fields]
         self.texts = [i for i, field in enumerate(self.fields) if field.kind in MAY_BE_TEXT]
         self.takes_files = any(kind.takes_files for kind in self.kinds)
         self.nullable = any(field.nullable for field in self.fields)
@@ -88,7 +87,8 @@ class FastReader:
     def _struct(self, names: Sequence[str]) -> Any:
         fields: list[Any] = []
         for i, (kind_type, field) in enumerate(zip(self.types, self.fields, strict=True)):
-            fields.append((f"f{i}", kind_type, None) if field.nullable else (f"f{i}", kind_type))
+            # UNSET and not None where a key is absent: only keys that are there may be counted against the colons
+            fields.append((f"f{i}", kind_type | msgspec.UnsetType, msgspec.UNSET) if field.nullable else (f"f{i}", kind_type))
         rename = {f"f{i}": name for i, name in enumerate(names)}
         forbid = self.signature.extra == "forbid"
         return msgspec.defstruct("Row", fields, rename=rename, kw_only=True, forbid_unknown_fields=forbid, gc=False)
@@ -100,16 +100,16 @@ class FastReader:
         if self.signature.layout == "matrix":
             return self._matrix_row_reader(row_type)
         if self.k == 1 and self.types[0] is str and self.fields[0].dtype == "text" and self.converts[0] is None:
-            return self._text_reader(row_type, names[0].count(":") + 1)
+            return self._text_reader(row_type)
         return self._columns_row_reader(row_type, names)
 
-    def _text_reader(self, row_type: Any, colons: int) -> Reader:
+    def _text_reader(self, row_type: Any) -> Reader:
         decode = msgspec.json.Decoder(row_type).decode
 
         def read(body: bytes) -> Rows | None:
             text = decode(body).f0
             found = body.count(b":")
-            if found != colons and (ESCAPED_COLON in body or found != colons + text.count(":")):
+            if found != 1 and (ESCAPED_COLON in body or found != 1 + text.count(":")):
                 return None
             data = text.encode()
             return Rows(1, (Chunk(data, LENGTH(len(data))),), True)
@@ -118,12 +118,16 @@ class FastReader:
 
     def _matrix_row_reader(self, row_type: Any) -> Reader:
         decode, astuple = msgspec.json.Decoder(row_type).decode, msgspec.structs.astuple
-        colons, pack = sum(self.colons), self._packer()
+        colons, pack = self.k, self._packer()
         nullable, clean = self.nullable, self._matrix_cleaner()
 
         def read(body: bytes) -> Rows | None:
             values: Sequence[Any] = astuple(decode(body))
-            if body.count(b":") != colons:
+            expected = colons
+            if nullable and msgspec.UNSET in values:
+                values, absent = without_unset(values)
+                expected -= absent
+            if body.count(b":") != expected:
                 return None
             if clean is not None:
                 values = clean(values)
@@ -137,13 +141,16 @@ class FastReader:
 
     def _columns_row_reader(self, row_type: Any, names: Sequence[str]) -> Reader:
         decode, astuple = msgspec.json.Decoder(row_type).decode, msgspec.structs.astuple
-        colons, texts = sum(name.count(":") + 1 for name in names), self.texts
+        colons, texts, nullable = len(names), self.texts, self.nullable
         packers = [one_packer(field, convert) for field, convert in zip(self.fields, self.converts, strict=True)]
 
         def read(body: bytes) -> Rows | None:
-            values = astuple(decode(body))
-            found = body.count(b":")
-            if found != colons and not self._colons_are_in_texts(body, found - colons, [values[i] for i in texts]):
+            values: Sequence[Any] = astuple(decode(body))
+            more = body.count(b":") - colons
+            if nullable and msgspec.UNSET in values:
+                values, absent = without_unset(values)
+                more += absent
+            if more and not self._colons_are_in_texts(body, more, [values[i] for i in texts]):
                 return None
             chunks = tuple([packer(value) for packer, value in zip(packers, values)])  # noqa: B905 - both have k
             return None if None in chunks else Rows(1, chunks, True)  # type: ignore[arg-type]
@@ -167,13 +174,17 @@ class FastReader:
     def _envelope_reader(self, key: str, row_type: Any, as_tuple: Callable[[Any], Sequence[Any]], keys: bool = True) -> Reader:
         envelope: Any = msgspec.defstruct("Envelope", [("rows", list[row_type])], rename={"rows": key}, forbid_unknown_fields=True)
         decode: Any = msgspec.json.Decoder(envelope).decode
-        a_row = sum(self.colons) if keys else 0
+        a_row, nullable = self.k if keys else 0, self.nullable and keys
 
         def read(body: bytes) -> Rows | None:
             decoded = decode(body).rows
             self._count(len(decoded))
             rows = [as_tuple(row) for row in decoded]
             more = body.count(b":") - 1 - a_row * len(rows)
+            if nullable:
+                settled = [without_unset(row) for row in rows]
+                rows = [row for row, _ in settled]
+                more += sum([absent for _, absent in settled])
             if more and not self._colons_are_in_texts(body, more, [row[i] for row in rows for i in self.texts]):
                 return None
             return self._pack_rows(rows)

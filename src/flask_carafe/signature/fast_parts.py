@@ -7,6 +7,8 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
+
 from .kinds import Blob, kind_of
 from .kinds.base import EXACT
 from .model import Chunk, Field
@@ -14,12 +16,18 @@ from .packing import NAN
 
 LENGTH = struct.Struct("<I").pack
 MOST_NAMES = 500
-UNNAMEABLE = re.compile(r'["\\\x00-\x1f]')  # no msgspec field can be called so
+UNNAMEABLE = re.compile(r'["\\\x00-\x1f:]')  # no msgspec field can be called so; and a colon would be counted as a key's
 
 
 def is_nameable(names: Sequence[str]) -> bool:
     """Whether a typed decoder can and should know rows by these names; among thousands it would look for each one by one."""
     return len(names) <= MOST_NAMES and not UNNAMEABLE.search("".join(names))
+
+
+def without_unset(values: Sequence[Any]) -> tuple[Sequence[Any], int]:
+    """The values with None where a key was absent, and how many were."""
+    settled = [None if value is msgspec.UNSET else value for value in values]
+    return settled, sum([value is msgspec.UNSET for value in values])
 
 
 def never(body: bytes) -> None:

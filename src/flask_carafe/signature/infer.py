@@ -284,9 +284,11 @@ def _sample_example(field: Field, sample: Sample | None) -> Any:
         return None
     kind = kind_of(field)
     try:
-        return kind.show(kind.from_text(cell, field), field)
+        example = kind.show(kind.from_text(cell, field), field)
     except Wrong:
         return None
+    is_whole = isinstance(example, float) and cell.strip().lstrip("+-").isdecimal()
+    return int(example) if is_whole else example  # 3 as the sample has it, and not 3.0
 
 
 def _default_example(field: Field, default: Any) -> Any:
