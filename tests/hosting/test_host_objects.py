@@ -237,6 +237,12 @@ def test_nested_jobs_are_set_to_one(host: Peer, tmp_path: Path) -> None:
     assert len(list(threads.iterdir())) == 1
 
 
+def test_a_model_may_be_given_more_threads(host: Peer, tmp_path: Path) -> None:
+    host.ready(small.save(small.logistic(), tmp_path / "m.joblib"), options={"threads": 2})
+    answer, errors = host.predict(matrix(small.points()[0]))
+    assert not errors and len(answer[0].values) == 80
+
+
 def test_a_model_that_writes_into_its_input_answers_the_same_twice(host: Peer, tmp_path: Path) -> None:
     rows, target = small.points()
     code = tmp_path / "writes.py"
@@ -321,8 +327,9 @@ def test_what_cannot_stand_in_front_is_told(host: Peer, tmp_path: Path, first: A
 
 
 def test_nothing_that_predicts_is_told(host: Peer, tmp_path: Path) -> None:
-    reply = host.load(small.save({"model": 1}, tmp_path / "first.joblib"))
-    assert reply["error"]["code"] == "no_predict" and "dict" in reply["error"]["message"]
+    reply = host.load(small.save({"model": 1, "scaler": 2}, tmp_path / "first.joblib"))
+    wanted = "nothing here can predict: first.joblib holds a dict with 'model', 'scaler': save the fitted model itself"
+    assert (reply["error"]["code"], reply["error"]["message"]) == ("no_predict", wanted)
     assert host.request({"op": "status"})["state"] == "empty"
 
 

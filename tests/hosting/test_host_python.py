@@ -58,6 +58,9 @@ class Scalar:
     def predict(self, rows):
         return 1
 
+def long(n: int) -> str:
+    return "x" * n
+
 NUMBER = 3
 '''
 
@@ -133,6 +136,13 @@ def test_a_scalar_in_place_of_a_list_is_no_answer(host: Peer, code: Path) -> Non
     ready(host, code, "Scalar")
     _, errors = host.predict(Rows(n=2, chunks=(floats(1, 2),)))
     assert [(error.row, error.code) for error in errors] == [(0, "model_output_invalid"), (1, "model_output_invalid")]
+
+
+def test_an_answer_that_is_too_long_fails_its_row(host: Peer, code: Path) -> None:
+    ready(host, code, "long")
+    answer, errors = host.predict(Rows(n=3, chunks=(Chunk(data=struct.pack("<3q", 3, 5_000_000, 4)),)))
+    assert [tuple(error) for error in errors] == [(1, "model_output_invalid", "the model answered more than 4 MiB in place of text")]
+    assert (answer[0].values[0], answer[0].values[2]) == ("xxx", "xxxx")
 
 
 @pytest.mark.parametrize(("name", "error"), [

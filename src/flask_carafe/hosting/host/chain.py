@@ -84,8 +84,10 @@ def _no_transform(one, name):
 
 def _what(one):
     name = type(one).__name__
+    if isinstance(one, dict):
+        return "a dict with %s: save the fitted model itself" % (", ".join(repr(str(key)[:30]) for key in list(one)[:8]) or "nothing in it")
     try:
-        return "%s of %d" % (name, len(one)) if isinstance(one, (list, tuple, dict, set)) else name
+        return "%s of %d" % (name, len(one)) if isinstance(one, (list, tuple, set)) else name
     except TypeError:
         return name
 

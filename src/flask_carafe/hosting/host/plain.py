@@ -9,17 +9,23 @@ NOT = ("model_output_invalid", "the model answered %s in place of %s")
 NAMES = {wire.FLOAT64: "a number", wire.FLOAT32: "a number", wire.INT64: "an integer", wire.BOOL: "true or false"}
 NAMES.update({wire.TEXT: "text", wire.JSON: "JSON"})
 BLANK = {wire.FLOAT64: 0.0, wire.FLOAT32: 0.0, wire.INT64: 0, wire.BOOL: False, wire.TEXT: b"", wire.JSON: b"null"}
-MOST_JSON = 1 << 22
+MOST_VALUE = 1 << 22  # bytes of one answer as text
+MOST_ANSWER = 1 << 26  # of all of a frame
 
 
 def pack_values(values, code, errors):
     """One value a row as a column; a row whose value is of another type, not finite or too long is marked in ``errors``."""
-    made = []
+    made, size = [], 0
     for row, value in enumerate(values):
         try:
             made.append(CASTS[code](value))
+            if code >= wire.TEXT:
+                size += len(made[-1])
+                if len(made[-1]) > MOST_VALUE or size > MOST_ANSWER:
+                    size -= len(made.pop())
+                    raise TooLong(value)
         except (TypeError, ValueError, OverflowError, AttributeError, RecursionError) as exc:
-            what = type(value).__name__ if not isinstance(exc, NotFinite) else "a number that is not finite"
+            what = exc.text if isinstance(exc, Unfit) else type(value).__name__
             errors.setdefault(row, (NOT[0], NOT[1] % (what, NAMES[code])))
             made.append(BLANK[code])
     if code >= wire.TEXT:
@@ -27,8 +33,18 @@ def pack_values(values, code, errors):
     return wire.Packed(code, 1, struct.pack("<%d%s" % (len(made), wire.FORMATS[code]), *made))
 
 
-class NotFinite(ValueError):
-    """NaN or an infinity."""
+class Unfit(ValueError):
+    """A value of the right type that no answer may hold; ``text`` says what it is."""
+
+    text = ""
+
+
+class NotFinite(Unfit):
+    text = "a number that is not finite"
+
+
+class TooLong(Unfit):
+    text = "more than 4 MiB"
 
 
 def _float(value):
@@ -56,10 +72,7 @@ def _bool(value):
 
 
 def _json(value):
-    text = json.dumps(value, allow_nan=False, default=told, ensure_ascii=False).encode("utf-8")
-    if len(text) > MOST_JSON:
-        raise ValueError("too long")
-    return text
+    return json.dumps(value, allow_nan=False, default=told, ensure_ascii=False).encode("utf-8")
 
 
 def told(value):
