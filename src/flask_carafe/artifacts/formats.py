@@ -10,10 +10,10 @@ from typing import BinaryIO, Literal
 
 import msgspec
 
-from ..errors import UnknownFormat
+from ..errors import LoadFailed, UnknownFormat
 from .intake import opened
 from .protobuf import looks_like_onnx
-from .unpack import HEAD_BYTES, compression_of, unpacked
+from .unpack import HEAD_BYTES, Truncated, compression_of, unpacked
 
 Kind = Literal["pickle", "joblib", "skops", "onnx", "python"]
 RETRAIN = "Load it where it was made and save the model with joblib.dump(model, 'model.joblib'), or as ONNX."
@@ -72,6 +72,7 @@ def sniff(path: str | Path) -> Sniffed:
     """What lies at ``path``.
 
     :raises UnknownFormat: nothing that can be served; the reason says what it is and the hint what to do.
+    :raises LoadFailed: its compressed data is damaged from the start.
     :raises ArtifactRefused: it cannot be read, or is no regular file.
     """
     folder = _folder(Path(path))
@@ -89,9 +90,7 @@ def _sniff(file: BinaryIO, path: str) -> Sniffed:
         return _sniff_zip(file, path)
     compression = compression_of(head)
     if compression:
-        file.seek(0)
-        with unpacked(file, compression) as stream:
-            head = stream.read(HEAD_BYTES)
+        head = _head_inside(file, compression, path)
     for magic, what, way_out in MAGIC:
         if head.startswith(magic):
             raise UnknownFormat(f"{path} is {what}.", way_out)
@@ -102,6 +101,18 @@ def _sniff(file: BinaryIO, path: str) -> Sniffed:
         return Sniffed(kind="onnx")
     what, way_out = _other(head)
     raise UnknownFormat(f"{path} is {what}{f' under {compression} compression' if compression else ''}.", way_out)
+
+
+def _head_inside(file: BinaryIO, compression: str, path: str) -> bytes:
+    file.seek(0)
+    try:
+        with unpacked(file, compression) as stream:
+            head = stream.read(HEAD_BYTES)
+    except Truncated as exc:
+        raise LoadFailed(f"{path} is not whole: {exc}.", "Copy or save the file again.") from exc
+    if not head:
+        raise UnknownFormat(f"{path} is empty under its {compression} compression.", "Save the model again.")
+    return head
 
 
 def _sniff_zip(file: BinaryIO, path: str) -> Sniffed:

@@ -131,6 +131,7 @@ def _report(spec: ModelSpec, inspections: list[Inspection], outcome: Outcome, *,
 def _file_report(file: Inspection) -> FileReport:
     kinds = ("known", "code", "main", "unknown", "dangerous")
     facts = file.pickle
+    fitted = [estimator for estimator in file.estimators if estimator.version] or file.estimators
     return FileReport(
         name=file.name,
         format=file.format,
@@ -140,7 +141,7 @@ def _file_report(file: Inspection) -> FileReport:
         holds=file.root,
         protocol=facts.protocol if facts else -1,
         versions=file.versions,
-        classes=tuple(dict.fromkeys(f"{estimator.module}.{estimator.name}" for estimator in file.estimators)),
+        classes=tuple(dict.fromkeys(f"{estimator.module}.{estimator.name}" for estimator in fitted)),
         names={kind: count for kind in kinds if (count := len(file.named(kind)))},
         listed={kind: tuple(str(name) for name in names) for kind in kinds[1:] if (names := file.named(kind))},
         notes=notes(file),
