@@ -80,6 +80,7 @@ class Peer(Stream):
             raise
         self.signature: dict[str, Any] = {}
         self.outputs: list[Output] = []
+        self.load_description: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
         return self
