@@ -24,6 +24,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings = settings or Settings.load(defaults={"url_prefix": ""})
     setup(settings.log_format, settings.log_level)
     app = Flask("flask_carafe", static_folder=None, instance_path=str(settings.home.absolute()))
+    if settings.trusted_hosts:
+        app.config["TRUSTED_HOSTS"] = list(settings.trusted_hosts)
     Carafe().install(app, CarafeState(settings, sender=app))
     register(app)
     return app

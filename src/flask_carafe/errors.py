@@ -170,6 +170,9 @@ class OutputInvalid(CarafeError):
 class NotReady(CarafeError):
     code, status, text = "not_ready", 503, "Model {!r} is not ready: {}."
 
+    def __str__(self) -> str:
+        return super().__str__().replace("..", ".")
+
 
 class HostLost(NotReady):
     code, text = "host_lost", "The process that ran model {!r} ended while this request was in it."

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections.abc import Coroutine
 from time import monotonic
 from typing import Any
 
@@ -26,6 +27,30 @@ from .native import Reply, read_rows, timeout_s, unexpected, write_answer, write
 
 log = logging.getLogger(__name__)
 LIVE: Reply = (200, [("content-type", "application/json"), ("cache-control", "no-store")], b'{"status":"alive"}')
+
+
+class Watch:
+    """Sees whether a client is still there, once its answer has taken long, and cancels its wait if not."""
+
+    __slots__ = ("protocol", "task", "waiting")
+
+    def __init__(self, protocol: Any) -> None:
+        self.protocol = protocol
+        self.task: asyncio.Task[None] | None = None
+        self.waiting = asyncio.current_task()
+
+    def begin(self) -> None:
+        """Watch from now on."""
+        self.task = asyncio.get_running_loop().create_task(self._gone())
+
+    async def _gone(self) -> None:
+        await self.protocol.client_disconnect()
+        if self.waiting is not None:
+            self.waiting.cancel()
+
+
+async def _say(reply: Reply, protocol: Any) -> None:
+    protocol.response_bytes(*reply)
 
 
 class LoopDoor:
@@ -62,64 +87,50 @@ class LoopDoor:
 
     # ---- requests
 
-    async def __rsgi__(self, scope: Any, protocol: Any) -> None:
+    def __rsgi__(self, scope: Any, protocol: Any) -> Coroutine[Any, Any, None]:
+        """Answer one request; a plain function, since each coroutine more is a cost for each prediction."""
         path = scope.path
         if scope.method == "POST":
             if self.prefix:
                 path = path[len(self.prefix) :] if path.startswith(self.prefix + "/") else ""
             model = self.state.engine.table.paths.get(path)
             if model is not None and self._trusts(scope):
-                status, headers, body = await self._predict(model, scope.headers, protocol)
-                protocol.response_bytes(status, headers, body)
-                return
+                return self._predict(model, scope.headers, protocol)
         elif path == "/livez":
-            protocol.response_bytes(*LIVE)
-            return
-        await self._to_flask(scope, protocol)
+            return _say(LIVE, protocol)
+        return self._to_flask(scope, protocol)
 
     def _trusts(self, scope: Any) -> bool:
         """Whether the Host is one that this server goes by; Flask words the refusal if not."""
         trusted = self.state.settings.trusted_hosts
         return not trusted or (scope.headers.get("host") or "").partition(":")[0] in trusted
 
-    async def _predict(self, model: Model, headers: Any, protocol: Any) -> Reply:
+    async def _predict(self, model: Model, headers: Any, protocol: Any) -> None:
         began = monotonic()
         state, get = self.state, headers.get
         prediction_id = state.ids.next()
         told = request_id(get("x-request-id"), prediction_id)
-        watcher: list[asyncio.Task[None]] = []
+        watch = Watch(protocol)
         try:
             patience = timeout_s(get("x-request-timeout-ms"), state.settings.predict_timeout_s)
             rows = read_rows(model, get("content-type"), await self._read(get("content-length"), protocol))
-            answer = await ask(state.engine, model, rows, monotonic() + patience, self._watch(protocol, watcher))
+            answer = await ask(state.engine, model, rows, monotonic() + patience, watch.begin)
             if answer.errors:
                 checked(model, answer)
-            reply = write_answer(model, answer, rows.scalar, prediction_id, told, get("accept"))
+            status, sent, body = write_answer(model, answer, rows.scalar, prediction_id, told, get("accept"))
+            state.answered(model, "loop", answer.n, monotonic() - began, prediction_id)
         except CarafeError as error:
             state.failed(model, "loop", error, began)
-            reply = write_error(error, told)
+            status, sent, body = write_error(error, told)
         except asyncio.CancelledError:  # the client has left
-            return 499, [], b""
+            status, sent, body = 499, [], b""
         except Exception:  # the last resort: a fault of ours, answered as one
-            reply = unexpected(told)
-        else:
-            state.answered(model, "loop", answer.n, monotonic() - began, prediction_id)
-        for task in watcher:
-            task.cancel()
+            status, sent, body = unexpected(told)
+        if watch.task is not None:
+            watch.task.cancel()
         if state.settings.cors_origins:
-            allow_origin(state.settings.cors_origins, get("origin"), reply[1])
-        return reply
-
-    def _watch(self, protocol: Any, watcher: list[asyncio.Task[None]]) -> Any:
-        """What to do when an answer takes long: see whether the client is still there, and cancel its wait if not."""
-        waiting = asyncio.current_task()
-
-        async def gone() -> None:
-            await protocol.client_disconnect()
-            if waiting is not None:
-                waiting.cancel()
-
-        return lambda: watcher.append(self.state.engine.spawn(gone()))
+            allow_origin(state.settings.cors_origins, get("origin"), sent)
+        protocol.response_bytes(status, sent, body)
 
     async def _read(self, length: str | None, protocol: Any) -> bytes:
         """The body, under the limits: size, time, and bytes being read by all requests of this worker together."""

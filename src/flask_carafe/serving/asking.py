@@ -16,7 +16,7 @@ from ..signature.unpack import values as unpacked
 from .engine import Engine
 from .functions import plain
 from .media import decode_media
-from .request import Answer, settle
+from .request import Answer
 from .table import Model
 
 GRACE_S = 0.5  # a thread waits this much longer than its deadline before it stops trusting the loop
@@ -34,7 +34,7 @@ async def ask(engine: Engine, model: Model, rows: Rows | Pending, deadline: floa
     if model.call is not None:
         return await _call_beside(engine, model, rows, deadline)
     future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    request = engine.submit(engine.lane_of(model), rows, deadline, settle(future))
+    request = engine.submit(engine.lane_of(model), rows, deadline, future.set_result)
     request.watch = watch
     try:
         outcome = await future

@@ -57,8 +57,8 @@ class Lane:
         size = size_bytes(rows)
         if self.waiting and (self.rows_waiting + rows.n > self.queue_rows or self.bytes_waiting + size > self.queue_bytes):
             raise Overloaded(self.name, 1)
-        request = Request(rows, cut(rows, self.most_rows, self.widths), deadline, done)
-        request.size = size
+        pieces = (rows,) if rows.n <= self.most_rows else cut(rows, self.most_rows, self.widths)
+        request = Request(rows, pieces, size, deadline, done)
         self.waiting.append(request)
         self.rows_waiting += rows.n
         self.bytes_waiting += size

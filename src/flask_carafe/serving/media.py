@@ -14,7 +14,7 @@ from ..signature import Chunk, Field, Output, Rows
 from ..signature.pending import MediaRequest, Pending
 from .engine import Engine
 from .lane import Lane
-from .request import Answer, settle
+from .request import Answer
 from .table import Model
 
 HANG_LIMIT_S = 10.0
@@ -52,7 +52,7 @@ async def _column(engine: Engine, model: Model, request: MediaRequest, deadline:
 
 async def _answer(engine: Engine, lane: Lane, rows: Rows, deadline: float) -> Answer:
     future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    engine.submit(lane, rows, deadline, settle(future))
+    engine.submit(lane, rows, deadline, future.set_result)
     outcome = await future
     if isinstance(outcome, BaseException):
         raise outcome

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from asyncio import InvalidStateError
 from collections.abc import Callable, Sequence
 from struct import unpack
 from time import monotonic
@@ -32,22 +32,23 @@ class Request:
     :param deadline: seconds on the clock of :func:`time.monotonic`.
     """
 
-    __slots__ = ("arrived", "at", "deadline", "done", "ended", "parts", "pieces", "rows", "size", "watch")
+    at = 0  # the next piece to send
+    ended = False
+    watch: Callable[[], None] | None = None  # called once if the answer takes long: see whether the client is still there
+    parts: dict[int, Answer] | None = None
 
-    def __init__(self, rows: Rows, pieces: Sequence[Rows], deadline: float, done: Callable[[Any], None]) -> None:
-        self.rows, self.pieces, self.deadline, self.done = rows.n, pieces, deadline, done
-        self.size = 0
-        self.at = 0  # the next piece to send
-        self.parts: dict[int, Answer] = {}
-        self.ended = False
+    def __init__(self, rows: Rows, pieces: Sequence[Rows], size: int, deadline: float, done: Callable[[Any], None]) -> None:
+        self.rows, self.pieces, self.size, self.deadline, self.done = rows.n, pieces, size, deadline, done
         self.arrived = monotonic()
-        self.watch: Callable[[], None] | None = None  # called once if the answer takes long: see whether the client is still there
 
     def finish(self, outcome: Any) -> None:
         """End the wait; whoever comes second changes nothing."""
         if not self.ended:
             self.ended = True
-            self.done(outcome)
+            try:  # noqa: SIM105 - a context manager costs, and this is the request path
+                self.done(outcome)
+            except InvalidStateError:
+                pass  # its future was cancelled in this very turn of the loop: the client has left
 
     def expire(self) -> None:
         """Its own clock ran out; what is under way goes on without it."""
@@ -58,28 +59,33 @@ class Request:
         if len(self.pieces) == 1:
             self.finish(part)
             return
-        self.parts[piece] = part
-        if len(self.parts) == len(self.pieces):
-            self.finish(self._joined())
+        parts = self.parts = self.parts or {}
+        parts[piece] = part
+        if len(parts) == len(self.pieces):
+            self.finish(_joined([parts[i] for i in range(len(parts))]))
 
-    def _joined(self) -> Answer:
-        parts = [self.parts[i] for i in range(len(self.pieces))]
-        columns, errors, at = [], [], 0
-        for i, first in enumerate(parts[0].columns):
-            values: list[Any] = []
-            for part in parts:
-                width = part.columns[i].width
-                values += part.columns[i].values[part.start * width : (part.start + part.n) * width]
-            columns.append(Column(first.dtype, first.width, values))
+
+def _joined(parts: Sequence[Answer]) -> Answer:
+    """The answers of a request's pieces as one, in order."""
+    columns, errors, at = [], [], 0
+    for i, first in enumerate(parts[0].columns):
+        values: list[Any] = []
         for part in parts:
-            errors += [RowError(error.row + at, error.code, error.message) for error in part.errors]
-            at += part.n
-        return Answer(columns, 0, at, errors, parts[-1].rows_beside)
+            width = part.columns[i].width
+            values += part.columns[i].values[part.start * width : (part.start + part.n) * width]
+        columns.append(Column(first.dtype, first.width, values))
+    for part in parts:
+        errors += [RowError(error.row + at, error.code, error.message) for error in part.errors]
+        at += part.n
+    return Answer(columns, 0, at, errors, parts[-1].rows_beside)
 
 
 def size_bytes(rows: Rows) -> int:
     """Bytes that ``rows`` hold while they wait."""
-    return sum([len(chunk.data) + len(chunk.lengths or b"") for chunk in rows.chunks])
+    size = 0
+    for chunk in rows.chunks:
+        size += len(chunk.data) if chunk.lengths is None else len(chunk.data) + len(chunk.lengths)
+    return size
 
 
 def cut(rows: Rows, most: int, widths: Sequence[int]) -> Sequence[Rows]:
@@ -104,13 +110,3 @@ def _cut_chunk(chunk: Chunk, n: int, most: int, width: int) -> list[Chunk]:
         pieces.append(Chunk(chunk.data[at : at + size], lengths, mask))
         at += size
     return pieces
-
-
-def settle(future: asyncio.Future[Any]) -> Callable[[Any], None]:
-    """A ``done`` that gives the outcome to ``future``, unless its waiter has left."""
-
-    def done(outcome: Any) -> None:
-        if not future.done():
-            future.set_result(outcome)
-
-    return done
