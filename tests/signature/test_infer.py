@@ -205,6 +205,11 @@ def test_labels_go_by_position_or_by_class(labels):
     assert outputs[0].classes == (0, 1)
 
 
+def test_endless_limits_are_none():
+    signature = infer(described(column("a", low=float("-inf"), high=2.0), build="dataframe"), SimpleNamespace(fields={"a": {"maximum": 1e999}}))
+    assert (signature.fields[0].low, signature.fields[0].high, signature.fields[0].maximum) == (None, 2.0, None)
+
+
 def test_labels_name_the_whole_numbers_of_a_model_without_classes():
     plain = described(column(), column(), outputs=[{"name": "prediction", "kind": "integer", "dtype": "int64"}])
     assert infer(plain, spec(labels="a,b,c")).outputs[0].classes == (0, 1, 2)

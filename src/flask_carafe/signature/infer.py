@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from math import prod
+from math import isfinite, prod
 from typing import Any
 
 import msgspec
@@ -28,6 +28,7 @@ NUMERIC = ("number", "integer", "boolean")
 FLOATS = ("float64", "float32")
 ONLY = {"text": "text", "document": "document", "image": "image", "vector": "values", "tensor": "values"}
 TARGETS = {"target", "label", "class", "y", "prediction", "expected"}
+ENDS = ("minimum", "maximum", "low", "high")  # endless ones say nothing
 FACTS = ("kind", "minimum", "maximum", "low", "high", "choices", "closed", "nullable", "example", "description", "shape", "options")
 
 
@@ -191,6 +192,7 @@ def _field(draft: dict[str, Any], build: str, sample: Sample | None, hand: Any) 
         facts |= _from_sample(facts, draft, build, summary)
     facts |= draft.get("hinted") or {}
     facts |= _by_hand(draft["name"], facts, hand)
+    facts = {key: value for key, value in facts.items() if key not in ENDS or not isinstance(value, float) or isfinite(value)}
     facts["dtype"] = _dtype(facts, draft.get("dtype") or "float64", build)
     if facts["kind"] in SHAPED and not facts.get("shape"):
         raise ConfigError(f"fields.{draft['name']}: a {facts['kind']} needs a shape.", "For example {kind: vector, shape: [64]}.")

@@ -85,7 +85,7 @@ def shown(value: Any) -> str:
 
 def plain(value: float) -> str:
     """A bound as people write it: ``0`` and not ``0.0``."""
-    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
+    return str(int(value)) if abs(value) < 1e15 and value == int(value) else repr(value)
 
 
 def check_range(value: float, field: Field, got: Any) -> None:
