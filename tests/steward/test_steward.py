@@ -290,3 +290,31 @@ def test_what_serve_was_told_stands_above_what_its_workers_declare(home: Any) ->
         assert (await home.until(is_ready))["digest"] == first["digest"]
 
     home.drive(test)
+
+
+def test_a_crashed_host_is_back_while_a_slow_new_version_is_still_on_trial(home: Any) -> None:
+    async def test() -> None:
+        await home.link.declare([home.spec()], "")
+        first = await home.until(is_ready)
+        slow = "import time\n\n\ndef triple(x: float) -> float:\n    time.sleep(1.5)\n    return 3 * x\n"
+        (home.models / "slow.py").write_text(slow)
+        await home.link.declare([from_options("triple", files=f"{home.models}/slow.py:triple")], "")
+        await asyncio.sleep(0.5)
+        os.kill(host_of(first), signal.SIGKILL)
+        back = await home.until(lambda entry: is_ready(entry) and entry["restarts"] == 1, 1.5)
+        assert back["version"] == 1
+        await home.until(lambda entry: entry["version"] == 2, 30.0)
+
+    home.drive(test)
+
+
+def test_a_host_that_dies_after_its_python_file_was_edited_comes_back_as_a_new_version(home: Any) -> None:
+    async def test() -> None:
+        await home.link.declare([home.spec()], "")
+        first = await home.until(is_ready)
+        home.spec(code=TRIPLE.replace("3 *", "9 *"))
+        os.kill(host_of(first), signal.SIGKILL)
+        after = await home.until(lambda entry: is_ready(entry) and entry["version"] == 2, 5.0)
+        assert after["digest"] != first["digest"]
+
+    home.drive(test)

@@ -53,6 +53,9 @@ async def bring_up(supervisor: Supervisor, spec: ModelSpec, home: Path) -> Loade
     except CarafeError:
         await supervisor.stop_host(handle)
         raise
+    except asyncio.CancelledError:  # nobody wants it any more
+        handle.kill()
+        raise
     return Loaded(handle, facts_of(admission), Recipe(found.modules, found.load))
 
 

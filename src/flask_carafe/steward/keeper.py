@@ -55,7 +55,7 @@ class Live(msgspec.Struct):
 
 
 class ModelKeeper:
-    """One model of one steward; everything happens in its own task, one thing after the other."""
+    """One model of one steward: one task that keeps the live version up, one at a time beside it that takes up another."""
 
     def __init__(self, owner: Owner, name: str) -> None:
         self.name = name
@@ -69,6 +69,7 @@ class ModelKeeper:
         self._why_killed = ""
         self._wake, self._backoff = asyncio.Event(), Backoff()
         self._retiring: set[asyncio.Task[None]] = set()
+        self._taking: asyncio.Task[None] | None = None
         self._task = asyncio.create_task(self._run(), name=f"carafe-keep-{name}")
 
     # What the steward asks
@@ -117,24 +118,28 @@ class ModelKeeper:
     def retire(self) -> None:
         """The model is declared no more: stop its host once workers have heard of it."""
         self._task.cancel()
+        if self._taking is not None:
+            self._taking.cancel()
         if self._live is not None:
             self._send_home(self._live.handle)
 
     async def close(self) -> None:
         """End this keeper's tasks; its host is the supervisor's to stop."""
-        self._task.cancel()
-        for task in self._retiring:
+        tasks = [task for task in (self._task, self._taking, *self._retiring) if task is not None]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(self._task, *self._retiring, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     # Its own task
 
     async def _run(self) -> None:
         while True:
             self._wake.clear()
-            if self._wanted is not None:
-                await self._guarded(self._take_up(*self._wanted))
-            elif self._live is not None and self._live.handle.closed.is_set():
+            if self._taking is not None and self._taking.done():
+                self._taking = None
+            if self._taking is None and self._wanted is not None:
+                self._taking = asyncio.create_task(self._guarded(self._take_up(*self._wanted)), name=f"carafe-take-up-{self.name}")
+            if self._live is not None and self._live.handle.closed.is_set():
                 await self._guarded(self._restart(self._live))
             else:
                 await self._something()
@@ -150,12 +155,13 @@ class ModelKeeper:
             await self._nap(5.0)
 
     async def _something(self) -> None:
-        """Until something is wanted, or the host has ended."""
-        waits = [asyncio.ensure_future(self._wake.wait())]
+        """Until something is wanted or was taken up, or the host has ended."""
+        waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._wake.wait())]
         if self._live is not None:
             waits.append(asyncio.ensure_future(self._live.handle.closed.wait()))
+        taking = [self._taking] if self._taking is not None else []
         try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([*waits, *taking], return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()
@@ -171,62 +177,58 @@ class ModelKeeper:
 
     async def _take_up(self, spec: ModelSpec, again: bool) -> None:
         """Admit ``spec`` and put it in the place of what is served now; refused, that goes on."""
-        before = self._live
+        before, wanted_digest = self._live, ""
         try:
             wanted_digest = await asyncio.to_thread(digest, spec)
-            if not again and self._is_known(wanted_digest):
+            if not again and self._is_known(spec, wanted_digest):
                 return
             if before is None:
                 self._set("loading")
             async with self._owner.loading:
                 loaded = await bringup.bring_up(self._owner.supervisor, spec, self._owner.home)
         except ArtifactRefused as exc:
-            self._refuse(spec, exc)
+            self._settle(spec)
+            self._refused_digest = wanted_digest
+            self._refuse(exc)
             return
         except (HostFault, HostLost) as exc:
             await self._try_later(exc)
             return
-        if self._wanted is not None and self._wanted[0] is spec:
-            self._wanted = None
+        self._settle(spec)
         self._live = Live(loaded.handle, wanted_digest, loaded.facts, loaded.recipe)
-        self._owner.note_recipe(self.name, loaded.recipe)
         self._version, self._refused_digest = self._version + 1, ""
+        self._owner.note_recipe(self.name, loaded.recipe)
         self._backoff.started(time.monotonic())
         self._set("ready")
-        log.log(
-            self._first_level if before is None else logging.INFO,
-            "Model %r is ready in version %d: %s.",
-            self.name,
-            self._version,
-            bringup.in_short(loaded.facts),
-        )
+        self._log(logging.INFO, f"is ready in version {self._version}: {bringup.in_short(loaded.facts)}.", is_first=before is None)
         if before is not None:
             self._send_home(before.handle)
 
-    @property
-    def _first_level(self) -> int:
-        """How loudly to log a first admission: a command that watches tells people itself."""
-        return logging.DEBUG if self._owner.is_watched else logging.INFO
+    def _settle(self, spec: ModelSpec) -> None:
+        """``spec`` has been dealt with, unless another was wanted meanwhile."""
+        if self._wanted is not None and self._wanted[0] is spec:
+            self._wanted = None
 
-    def _is_known(self, wanted_digest: str) -> bool:
+    def _is_known(self, spec: ModelSpec, wanted_digest: str) -> bool:
         """Whether these bytes and options are served or refused already."""
         served = self._live is not None and self._live.digest == wanted_digest
         if not served and self._refused_digest != wanted_digest:
             return False
-        self._wanted = None
+        self._settle(spec)
         self._owner.publish()
         return True
 
-    def _refuse(self, spec: ModelSpec, exc: ArtifactRefused) -> None:
-        self._wanted = None
-        with contextlib.suppress(CarafeError):
-            self._refused_digest = digest(spec)
+    def _refuse(self, exc: ArtifactRefused) -> None:
         if self._live is None:
-            log.log(self._first_level, "Model %r is refused: %s %s", self.name, exc, exc.hint)
+            self._log(logging.ERROR, f"is refused: {exc} {exc.hint}", is_first=True)
             self._set("refused", str(exc), exc.hint)
         else:
-            log.error("Model %r goes on with version %d; the new one is refused: %s %s", self.name, self._version, exc, exc.hint)
+            self._log(logging.ERROR, f"goes on with version {self._version}; the new one is refused: {exc} {exc.hint}")
             self._owner.publish()
+
+    def _log(self, level: int, text: str, *, is_first: bool = False) -> None:
+        """Log what became of a version; of the first one only where no command watches, which tells people itself."""
+        log.log(logging.DEBUG if is_first and self._owner.is_watched else level, "Model %r %s", self.name, text)
 
     async def _try_later(self, exc: CarafeError) -> None:
         """A host could not be started: that is our trouble or the machine's, not the file's."""
@@ -246,15 +248,19 @@ class ModelKeeper:
         log.warning("The host of model %r (%s) is gone: %s. It is started again in %g s.", self.name, host, why, delay)
         if delay:
             await self._nap(delay)
-        if self._wanted is not None:
-            return
         if live.recipe is None:  # its steward died before it wrote this down: admit it anew
             self._live, self._wanted = None, (self._spec, True) if self._spec else None
             return
         try:
-            live.handle = await bringup.bring_back(self._owner.supervisor, live.recipe, live.facts)
+            handle = await bringup.bring_back(self._owner.supervisor, live.recipe, live.facts)
         except CarafeError as exc:
             self._why_killed = f"it could not be started again ({exc})"
+            if self._spec is not None and self._wanted is None:
+                self._wanted = (self._spec, False)  # if its files have changed, that is why: then they are a new version
+            return
+        live.handle = handle
+        if self._live is not live:  # another version took its place meanwhile
+            self._send_home(handle)
             return
         self._backoff.started(time.monotonic())
         self._set("ready")
