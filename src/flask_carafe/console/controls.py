@@ -111,7 +111,7 @@ def _control(field: Field, index: int, value: str, error: str, kept: str) -> Con
     )  # fmt: skip
     DRESS.get(said.control, _plain)(control)
     if field.nullable and said.control not in ("checkbox", "select", "radio"):
-        _hint(control, "may be left empty")
+        _hint(control, "may be left empty" if "empty" not in field.description else "")
     control.hint = control.hint[:1].upper() + control.hint[1:]
     return control
 
@@ -141,18 +141,35 @@ def _bounds(field: Field) -> str:
 
 
 def _slider(field: Field, value: str) -> Slider | None:
+    """A range somewhat wider than where most values lie, wide enough for the value at hand, and never beyond the limits."""
     low = field.low if field.low is not None else field.minimum
     high = field.high if field.high is not None else field.maximum
     if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)) or low >= high:
         return None
-    try:
-        now = float(value)
-    except ValueError:
-        now = (low + high) / 2
-    step = _nice_step((high - low) / 100, field.kind == "integer")
-    low = low if low == field.minimum else _tidy(math.floor(low / step) * step)
-    high = high if high == field.maximum else _tidy(math.ceil(high / step) * step)
-    return Slider(low, high, step, now)
+    now = _number_in(value, field.example, (low + high) / 2)
+    low, high, room = min(low, now), max(high, now), (high - low) / 4
+    grid = _nice_step((high - low) / 10, field.kind == "integer")
+    left = 0.0 if 0 <= low <= room else _tidy(math.floor((low - room) / grid) * grid)
+    right = 0.0 if -room <= high <= 0 else _tidy(math.ceil((high + room) / grid) * grid)
+    left, right = max(left, _or(field.minimum, left)), min(right, _or(field.maximum, right))
+    step = _nice_step((right - left) / 100, field.kind == "integer")
+    return Slider(left, right, step, now) if left < right else None
+
+
+def _or(limit: float | None, otherwise: float) -> float:
+    return otherwise if limit is None else limit
+
+
+def _number_in(*candidates: Any) -> float:
+    """The first of ``candidates`` that is a finite number, also as text; the last one always is."""
+    for candidate in candidates:
+        try:
+            number = float(candidate)
+        except (TypeError, ValueError):
+            continue
+        if math.isfinite(number) and abs(number) < 1e15:
+            return number
+    return 0.0
 
 
 def _nice_step(rough: float, whole: bool) -> float:
