@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -50,7 +51,8 @@ def need() -> Callable[..., str]:
     """``need("chromium", "chromium-browser")`` gives the path of the first one found; ``need(module="uwsgi")`` its name."""
 
     def look(*programs: str, module: str = "", path: str = "") -> str:
-        found = [shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") for program in programs]
+        path_of_programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+        found = [shutil.which(program, path=path_of_programs) for program in programs]
         found += [module if module and find_spec(module) else None, path if path and os.path.exists(path) else None]
         if not any(found):
             missing(" or ".join([*programs, *([module] if module else []), *([path] if path else [])]))
