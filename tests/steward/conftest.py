@@ -64,4 +64,4 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
         monkeypatch.setenv("_CARAFE_STEWARD_IDLE_S", "1")
         monkeypatch.setenv("_CARAFE_HOST_IDLE_S", "3")
         yield Home(tmp_path)
-        assert not nothing_left(base, tmp_path)
+        assert not nothing_left(base, tmp_path, within_s=10.0)

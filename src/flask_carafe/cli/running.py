@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import fcntl
 import os
-import shlex
 import signal
 import socket
 import subprocess
@@ -24,10 +23,11 @@ import click
 import msgspec
 
 from ..artifacts.spec import ModelSpec
-from ..config import Settings, show_size
+from ..config import Settings
 from ..errors import ConfigError, HostFault
 from ..hosting.process import Process, interpreter
 from ..hosting.rundir import run_dir
+from .announcing import curl_line, describe
 from .steward_link import StewardLink
 from .watching import Watcher
 from .web import WebOptions
@@ -82,7 +82,8 @@ class Serving:
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._signalled)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # under nohup a terminal that goes is no reason to stop
+                loop.add_signal_handler(number, self._signalled)
 
     def _signalled(self) -> None:
         """The first signal drains, the second stops at once."""
@@ -301,31 +302,6 @@ def free_port(host: str, port: int) -> int:
             reason = (exc.strerror or str(exc)).lower()
             raise ConfigError(f"Cannot listen at {host}:{port}: {reason}.", f"Choose another port: --port {port + 1 if port else 5001}") from exc
         return int(probe.getsockname()[1])
-
-
-def describe(entry: dict[str, Any], seconds: float) -> str:
-    """One line on how a model came up: ``sentiment: ready in 1.2 s (scikit-learn 1.9.1, 1.6 MiB)``."""
-    name = click.style(entry["name"], bold=True)
-    if entry["state"] == "ready":
-        facts = [entry.get("runtime", ""), show_size(entry["memory_bytes"]) if entry.get("memory_bytes") else ""]
-        line = f"{name}: {click.style('ready', fg='green')} in {seconds:.1f} s ({', '.join(filter(None, facts))})"
-        if entry.get("unverified"):
-            line += f"\n  {click.style('unverified', fg='yellow')}: {entry['unverified']}"
-        return line
-    hint = f"\n  {entry['hint']}" if entry.get("hint") else ""
-    return f"{name}: {click.style(entry['state'], fg='red')}: {entry['reason']}{hint}"
-
-
-def curl_line(base: str, table: dict[str, Any], entries: Sequence[dict[str, Any]]) -> str:
-    """A call that works as it stands, for the default model or the first that can be asked by JSON."""
-    asked = [entry for entry in entries if entry["state"] == "ready" and entry.get("example") is not None]
-    asked.sort(key=lambda entry: entry["name"] != table.get("default_model"))
-    if not asked:
-        return ""
-    entry = asked[0]
-    path = "/predict" if entry["name"] == table.get("default_model") else f"/models/{entry['name']}/predict"
-    body = msgspec.json.encode(entry["example"]).decode()
-    return f"curl -s {base}{path} -H 'Content-Type: application/json' -d {shlex.quote(body)}"
 
 
 def _answers(host: str, port: int) -> bool:

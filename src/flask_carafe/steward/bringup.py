@@ -72,6 +72,9 @@ async def bring_back(supervisor: Supervisor, recipe: Recipe, facts: dict[str, An
     except CarafeError:
         await supervisor.stop_host(handle)
         raise
+    except asyncio.CancelledError:
+        handle.kill()
+        raise
     return handle
 
 

@@ -10,8 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -19,30 +18,12 @@ from ..artifacts.spec import ModelSpec, digest
 from ..errors import ArtifactRefused, CarafeError, HostFault, HostLost
 from ..hosting.backoff import Backoff
 from ..hosting.handle import HostHandle
-from ..hosting.supervisor import Supervisor
 from . import bringup
+from .owner import Owner, host_entry
 
 log = logging.getLogger(__name__)
 ACK_S = 2.0
 GRACE_S = 2.5  # rows that a worker had queued for the old host may still be on their way: a request's deadline and a bit
-MEDIA_LIBRARIES = ("PIL", "PIL.Image", "pypdf", "docx2txt")
-
-
-class Owner(Protocol):
-    """What a keeper needs of its steward."""
-
-    home: Path
-    supervisor: Supervisor
-    loading: asyncio.Semaphore
-
-    @property
-    def is_watched(self) -> bool: ...
-
-    def publish(self) -> None: ...
-
-    def note_recipe(self, name: str, recipe: bringup.Recipe) -> None: ...
-
-    async def published(self, timeout_s: float = 2.0) -> bool: ...
 
 
 class Live(msgspec.Struct):
@@ -111,8 +92,7 @@ class ModelKeeper:
         if live is not None:
             shown |= live.facts | {"digest": live.digest}
             if self._state == "ready":
-                handle = live.handle
-                shown["hosts"] = [{"id": handle.id, "address": handle.address, "token": handle.token, "pid": handle.pid}]
+                shown["hosts"] = [host_entry(live.handle)]
         return shown
 
     def retire(self) -> None:
@@ -275,71 +255,3 @@ class ModelKeeper:
         await self._owner.published(ACK_S)
         await asyncio.sleep(GRACE_S)
         await self._owner.supervisor.stop_host(handle)
-
-
-class MediaKeeper:
-    """The host that decodes pictures and documents, kept while some model wants it."""
-
-    name = "media"
-
-    def __init__(self, owner: Owner) -> None:
-        self._owner = owner
-        self._handle: HostHandle | None = None
-        self._backoff = Backoff()
-        self._task: asyncio.Task[None] | None = None
-        self._wanted = False
-
-    @property
-    def wanted(self) -> bool:
-        return self._wanted
-
-    @wanted.setter
-    def wanted(self, value: bool) -> None:
-        self._wanted = value
-        if value and self._task is None:
-            self._task = asyncio.create_task(self._run(), name="carafe-keep-media")
-
-    def adopt(self, handle: HostHandle) -> None:
-        """Go on with the media host of a steward before this one."""
-        self._handle = handle
-
-    def entry(self) -> dict[str, Any] | None:
-        """Its part of the routing table; None while nobody wants it."""
-        if not self._wanted:
-            return None
-        handle = self._handle if self._handle and not self._handle.closed.is_set() else None
-        hosts = [{"id": handle.id, "address": handle.address, "token": handle.token, "pid": handle.pid}] if handle else []
-        return {"hosts": hosts}
-
-    def kill(self, host_id: str, why: str) -> bool:
-        return self._handle is not None and self._handle.id == host_id and self._handle.kill()
-
-    async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _run(self) -> None:
-        while True:
-            if self._handle is None or self._handle.closed.is_set():
-                await self._start()
-            else:
-                await self._handle.closed.wait()
-                self._owner.publish()
-                await asyncio.sleep(self._backoff.after_crash(time.monotonic()))
-
-    async def _start(self) -> None:
-        try:
-            handle = await self._owner.supervisor.start_host(MEDIA_LIBRARIES)
-            reply = await handle.request({"op": "load", "files": [], "options": {"runtime": "media"}}, bringup.LOAD_TIMEOUT_S)
-            if not reply.get("ok"):
-                await self._owner.supervisor.stop_host(handle)
-                raise HostFault(str(reply.get("error", {}).get("message", "no reason given")))
-        except CarafeError as exc:
-            delay = max(0.5, self._backoff.after_crash(time.monotonic()))
-            log.error("No host for pictures and documents: %s It is tried again in %g s.", exc, delay)
-            await asyncio.sleep(delay)
-            return
-        self._handle = handle
-        self._backoff.started(time.monotonic())
-        self._owner.publish()

@@ -21,8 +21,9 @@ from ..hosting.supervisor import Supervisor
 from .bringup import Recipe
 from .clock import KeepFilesYoung, run_jobs
 from .declared import DeclaredFile
-from .keeper import MediaKeeper, ModelKeeper
+from .keeper import ModelKeeper
 from .links import ROLES, Link, Links, json_line
+from .media import MediaKeeper
 from .table import TableFile, TableMaker
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,37 @@
+"""What ``carafe serve`` tells people: how each model came up, and a call that works."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+import click
+import msgspec
+
+from ..config import show_size
+
+
+def describe(entry: dict[str, Any], seconds: float) -> str:
+    """One line on how a model came up: ``sentiment: ready in 1.2 s (scikit-learn 1.9.1, 1.6 MiB)``."""
+    name = click.style(entry["name"], bold=True)
+    if entry["state"] == "ready":
+        facts = [entry.get("runtime", ""), show_size(entry["memory_bytes"]) if entry.get("memory_bytes") else ""]
+        line = f"{name}: {click.style('ready', fg='green')} in {seconds:.1f} s ({', '.join(filter(None, facts))})"
+        if entry.get("unverified"):
+            line += f"\n  {click.style('unverified', fg='yellow')}: {entry['unverified']}"
+        return line
+    hint = f"\n  {entry['hint']}" if entry.get("hint") else ""
+    return f"{name}: {click.style(entry['state'], fg='red')}: {entry['reason']}{hint}"
+
+
+def curl_line(base: str, table: dict[str, Any], entries: Sequence[dict[str, Any]]) -> str:
+    """A call that works as it stands, for the default model or the first that can be asked by JSON."""
+    asked = [entry for entry in entries if entry["state"] == "ready" and entry.get("example") is not None]
+    asked.sort(key=lambda entry: entry["name"] != table.get("default_model"))
+    if not asked:
+        return ""
+    entry = asked[0]
+    path = "/predict" if entry["name"] == table.get("default_model") else f"/models/{entry['name']}/predict"
+    body = msgspec.json.encode(entry["example"]).decode()
+    return f"curl -s {base}{path} -H 'Content-Type: application/json' -d {shlex.quote(body)}"
