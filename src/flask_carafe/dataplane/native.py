@@ -159,7 +159,7 @@ def harmless(value: Any) -> Any:
 
 def write_error(error: CarafeError, request_id: str) -> Reply:
     """``error`` in the shape that every face sends; what the model itself said stays in the log, under ``request_id``."""
-    headers: Headers = [("content-type", JSON), ("x-request-id", request_id)]
+    headers: Headers = [("content-type", JSON), ("x-request-id", request_id), ("x-content-type-options", "nosniff")]
     if isinstance(error, Overloaded):
         headers.append(("retry-after", str(error.retry_after_s)))
     elif error.status == 503:

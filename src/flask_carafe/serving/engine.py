@@ -28,6 +28,7 @@ from .table import HostAddress, Media, Model, RoutingTable, TableData
 log = logging.getLogger(__name__)
 TICK_S = 0.025
 SHORT_S = 0.2  # a deadline nearer than this gets a timer of its own
+REPLACED_S = 2.0  # a crashed host is back within this time, unless it crashes again and again
 NOT_SERVED = ("loading", "refused")
 
 
@@ -181,14 +182,17 @@ class Engine:
     # ---- rows
 
     def lane_of(self, model: Model) -> Lane:
-        """Where the rows of ``model`` wait. A model whose host is being replaced still has one.
+        """Where the rows of ``model`` wait. While its host is being replaced they do, for a moment.
 
-        :raises NotReady: it is loading, or was refused.
+        :raises NotReady: it is loading, was refused, or has been without a host for longer than a replacement takes.
         """
         lane = model.lane
-        if lane is None or (not lane.channels and model.entry.state in NOT_SERVED):
-            raise NotReady(model.entry.name, model.entry.reason or "it is still loading")
+        if lane is None or (not lane.channels and not self._comes_back(model, lane)):
+            raise NotReady(model.entry.name, model.entry.reason or "its host is being started")
         return lane
+
+    def _comes_back(self, model: Model, lane: Lane) -> bool:
+        return model.entry.state not in NOT_SERVED and monotonic() - lane.alone_since < REPLACED_S
 
     def hand_over(self, model: Model, rows: Rows, deadline: float, done: Callable[[Any], None]) -> None:
         """:meth:`submit` from another thread; refusals reach ``done`` as well. The loop is woken once for all that came."""

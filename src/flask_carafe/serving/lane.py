@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from time import monotonic
 
 from ..errors import CarafeError, HostFault, HostLost, ModelHung, NotReady, Overloaded
 from ..hosting.frames import ANSWER, DTYPES, Column, Header, RowError, pack_predict, read_answer
@@ -46,6 +47,7 @@ class Lane:
         self.waiting: deque[Request] = deque()
         self.rows_waiting = self.bytes_waiting = 0
         self.channels: list[Channel] = []
+        self.alone_since = monotonic()  # when the last channel went
         self.frames = self.rows = 0
         self.on_frame: Callable[[Sequence[Rows], Header, bytes, float], None] | None = None  # the journal's seam
 
@@ -213,6 +215,7 @@ class Channel:
             return
         self.is_open = False
         self.lane.channels.remove(self)
+        self.lane.alone_since = monotonic()
         sent, self.sent, self.pieces = self.sent, [], []
         for request, _ in sent:
             request.finish(error)  # pieces of it that still wait leave the queue when they are met
