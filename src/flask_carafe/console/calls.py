@@ -50,7 +50,7 @@ def start_words(controls: Sequence[Control]) -> str:
     """How to begin, for a page that has no answer yet."""
     kinds = {control.widget for control in controls}
     if kinds == {"canvas"}:
-        return "Draw something, and the model looks at it each time the pen is lifted."
+        return "Draw a picture or choose one, and ask."
     if kinds == {"file"}:
         return "Choose a file and ask."
     return "The form starts with an example: ask, or change it first."

@@ -218,8 +218,6 @@ def _image(control: Control) -> None:
     control.note = f"{width} × {height}, {tone}" if width and height else f"picture, {tone}"
     if control.value.startswith("data:image/"):
         control.kept, control.value = control.value, ""
-    if not control.hint and control.widget == "canvas":
-        control.hint = "Draw with a mouse, a pen or a finger, or choose a picture"
 
 
 def _numbers(control: Control) -> None:

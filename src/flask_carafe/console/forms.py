@@ -24,6 +24,7 @@ from .snippets import pretty
 
 KEPT_BYTES = 256 * 1024  # pictures up to here come back with the page, so that nobody has to choose them twice
 PASTE = "carafe:paste"
+LONGEST_QUERY = 1200  # characters
 
 
 class Sent(NamedTuple):
@@ -184,5 +185,6 @@ def as_query(model: Model, sent: Sent) -> Mapping[str, str]:
     signature = signature_of(model)
     if sent.pasted is not None or sent.files:
         return {}
-    pairs = {form_key(field, index): sent.values.get(field.name, "") for index, field in enumerate(signature.fields)}
-    return pairs if sum(len(key) + len(text) for key, text in pairs.items()) < 1200 else {}
+    shown = [(form_key(field, index), field) for index, field in enumerate(signature.fields) if field.kind != "image"]
+    pairs = {key: sent.values.get(field.name, "") for key, field in shown}
+    return pairs if any(pairs.values()) and sum(len(key) + len(text) for key, text in pairs.items()) < LONGEST_QUERY else {}
