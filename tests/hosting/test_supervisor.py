@@ -20,6 +20,7 @@ from flask_carafe.hosting.handle import connect
 from flask_carafe.hosting.process import Process, clean_environment, interpreter, start_time
 from flask_carafe.hosting.rundir import run_dir
 from flask_carafe.hosting.supervisor import Supervisor, importable
+from flask_carafe.hosting.tail import LogTail
 
 Test = Callable[[Supervisor], Coroutine[Any, Any, None]]
 
@@ -279,3 +280,18 @@ def test_a_run_directory_that_is_someone_elses_link_is_refused(tmp_path: Path, m
     monkeypatch.setenv("CARAFE_RUN_DIR", str(tmp_path / "base"))
     with pytest.raises(Exception, match="not a directory of this user"):
         run_dir(tmp_path)
+
+
+def test_a_log_is_followed_through_long_lines_and_truncation(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "h1.log"
+    tail = LogTail(path, "h1")
+    assert tail.step() == 0
+    with caplog.at_level("INFO", "flask_carafe.host"):
+        path.write_bytes(b"one\ntw")
+        assert tail.step() == 1
+        with path.open("ab") as file:
+            file.write(b"o\n" + b"x" * 5000)
+        assert tail.step() == 2
+        path.write_bytes(b"new\n")
+        assert tail.step() == 1
+    assert [message[:12] for message in caplog.messages] == ["h1: one", "h1: two", "h1: xxxxxxxx", "h1: new"]

@@ -23,6 +23,10 @@ class LogTail:
     def step(self) -> int:
         """Log the lines that came since the last step; how many."""
         try:
+            size = self.path.stat().st_size
+            if size == self._offset:
+                return 0
+            self._offset = self._offset if size > self._offset else 0  # someone has truncated it
             with open(self.path, "rb") as file:
                 file.seek(self._offset)
                 data = file.read(MOST_BYTES_A_STEP)

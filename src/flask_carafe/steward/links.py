@@ -17,6 +17,7 @@ from ..hosting.process import peer_uid
 
 log = logging.getLogger(__name__)
 MOST_LINE_BYTES = 64 * 1024 * 1024
+CLOSE_S = 2.0
 ROLES = frozenset({"worker", "cli"})
 Handler = Callable[["Link", dict[str, Any]], Awaitable[dict[str, Any] | None]]
 
@@ -84,7 +85,8 @@ class Links:
         for link in list(self._links):
             link.cut()
         if self._server is not None:
-            await self._server.wait_closed()
+            with contextlib.suppress(TimeoutError):  # a peer that reads nothing keeps its connection half closed
+                await asyncio.wait_for(self._server.wait_closed(), CLOSE_S)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if peer_uid(writer.get_extra_info("socket")) != os.getuid():
