@@ -173,7 +173,9 @@ def test_a_model_that_hangs_is_replaced_and_pages_stay_quick(world: Any) -> None
 
 
 def test_after_a_model_is_gone_for_good_the_others_serve_and_readyz_says_degraded(world: Any) -> None:
-    (world.path / "twice.py").write_text("import os\n\n\ndef twice(x: float, seconds: float = 0.0) -> float:\n    return os._exit(3) if x == 13 else 2 * x\n")
+    (world.path / "twice.py").write_text(
+        "import os\n\n\ndef twice(x: float, seconds: float = 0.0) -> float:\n    return os._exit(3) if x == 13 else 2 * x\n"
+    )
     world.serve(f"twice={world.path / 'twice.py'}:twice", "--workers", "1", environment={"CARAFE_DEFAULT_MODEL": "triple"})
     assert world.try_ask(4.0, path="/models/twice/predict")[1]["prediction"] == 8
     for _ in range(3):
