@@ -1,6 +1,7 @@
 """Write the pinned requirement files from what pyproject.toml asks for.   python requirements/pin.py PYTHON3.11 PYTHON3.12 PYTHON3.13
 
-Each interpreter resolves on its own in an empty virtual environment; where the versions that it finds differ, the
+Each interpreter resolves on its own in an empty virtual environment (give the oldest patch release of each minor one that
+must work: Debian 12 has 3.11.2, and some libraries want 3.11.5); where the versions that it finds differ, the
 lines carry environment markers. Plain ``name==version`` lines, transitive ones included, wheels only.
 """
 
