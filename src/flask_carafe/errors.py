@@ -9,6 +9,7 @@
     ├── NotPermitted               403 not_permitted
     ├── NotFound                   404 not_found
     │   ├── ModelNotFound          404 model_not_found
+    │   ├── NoDefaultModel         404 model_not_found    a path without a name, and several to choose from
     │   └── VersionNotFound        404 version_not_found
     ├── Conflict                   409 conflict           lost a race
     ├── TooLarge                   413 too_large
@@ -110,7 +111,12 @@ class NotFound(CarafeError):
 
 class ModelNotFound(NotFound):
     code, text = "model_not_found", "There is no model {!r}."
-    hint = "GET /v2/models or the page / lists the models."
+    hint = "Carafe's front page lists the models."
+
+
+class NoDefaultModel(NotFound):
+    code, text = "model_not_found", "None of the {} models is the default one."
+    hint = "Ask one by its name, POST /models/NAME/predict, or set default_model."
 
 
 class VersionNotFound(NotFound):

@@ -26,7 +26,7 @@ from .serving.functions import Function, function_model
 from .serving.ids import PredictionIds
 from .serving.lane import Lane
 from .serving.link import Link
-from .serving.table import Model, RoutingTable
+from .serving.table import Entry, Model, RoutingTable
 from .signals import model_loaded, prediction_made
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class CarafeState:
     def start(self, loop: Any = None) -> None:
         """Begin: on ``loop`` if the server has one, else on one in a thread. A second call does nothing."""
         with self.lock:
-            if self.is_started:
+            if self.is_started or not (self.hosted or loop):
                 return
             self.is_started = True
             self.engine.on_table.append(self._told)
@@ -84,7 +84,7 @@ class CarafeState:
                 self.engine.link = Link(self.engine, self.run_dir, self._ensure_steward, self._declared)
             if loop is not None:
                 self.engine.start(loop)
-            elif self.hosted:
+            else:
                 self.background = LoopThread(self.engine)
                 self.background.start()
 
@@ -140,9 +140,16 @@ class CarafeState:
         self.specs = [known for known in self.specs if known.name != spec.name] + [limited(spec, self.settings)]
         self._routed({spec.name: spec.routes})
         engine = self.engine
+        if spec.name not in engine.table.models:
+            engine.table = engine.table.with_model(Model(self._announced(spec), self.settings.max_rows))
         if self.is_started and engine.link and engine.loop:
             self.ready.clear()
             engine.loop.call_soon_threadsafe(engine.link.tell, {"op": "declare", "specs": self._declared(), "source": "app"})
+
+    def _announced(self, spec: ModelSpec) -> Entry:
+        """What is known of a declared model before a steward was met."""
+        reason = "" if self.hosted else "no host is started in a test run; use flask_carafe.testing.serving(app)"
+        return Entry(name=spec.name, description=spec.description, routes=spec.routes, required=spec.required, reason=reason)
 
     def declare_function(self, function: Function) -> None:
         """Serve a Python function in this process."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from flask import Flask
@@ -43,7 +44,7 @@ def serving(app: Flask, *, wait_s: float = 120.0) -> Iterator[Flask]:
     finally:
         state.stop()
         if is_steward_there(run_dir(state.settings.home)):
-            asyncio.run(_stop_steward(state))
+            _in_thread(_stop_steward(state))
 
 
 def _wait(state: CarafeState, end: float) -> None:
@@ -57,6 +58,12 @@ def _wait(state: CarafeState, end: float) -> None:
         if time.monotonic() > end:
             raise NotReady(", ".join(spec.name for spec in state.specs), "still loading")
         time.sleep(0.02)
+
+
+def _in_thread(work: Coroutine[Any, Any, None]) -> None:
+    """Run ``work`` on a loop of its own, whether or not this thread has one that runs already."""
+    with ThreadPoolExecutor(1, thread_name_prefix="carafe-testing") as pool:
+        pool.submit(asyncio.run, work).result()
 
 
 async def _stop_steward(state: CarafeState) -> None:

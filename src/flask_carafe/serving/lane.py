@@ -26,6 +26,8 @@ from ..signature import Output, Rows
 from .request import Answer, Request, cut, size_bytes
 
 SLOW_S = 0.05  # after this long we look whether the client is still there
+FIRST_ROWS = 8  # rows of a first frame; while frames prove short, the next may be twice as long
+FRAME_S = 0.2  # what a frame should take at most: a slow model's rows must neither add up to a hang nor hold others up
 
 
 class Lane:
@@ -49,6 +51,8 @@ class Lane:
         self.channels: list[Channel] = []
         self.alone_since = monotonic()  # when the last channel went
         self.frames = self.rows = 0
+        self.frame_rows = min(FIRST_ROWS, most_rows)  # most rows in the next frame
+        self.row_s = 0.0  # seconds a row, smoothed
         self.on_frame: Callable[[Sequence[Rows], Header, bytes, float], None] | None = None  # the journal's seam
 
     def arrive(self, rows: Rows, deadline: float, done: Callable[..., None]) -> Request:
@@ -59,7 +63,7 @@ class Lane:
         size = size_bytes(rows)
         if self.waiting and (self.rows_waiting + rows.n > self.queue_rows or self.bytes_waiting + size > self.queue_bytes):
             raise Overloaded(self.name, 1)
-        pieces = (rows,) if rows.n <= self.most_rows else cut(rows, self.most_rows, self.widths)
+        pieces = (rows,) if rows.n <= self.frame_rows else cut(rows, self.frame_rows, self.widths)
         request = Request(rows, pieces, size, deadline, done)
         self.waiting.append(request)
         self.rows_waiting += rows.n
@@ -67,17 +71,17 @@ class Lane:
         return request
 
     def fill(self) -> list[tuple[Request, int]]:
-        """Take the next frame out of the queue: requests, each with the number of its piece, of :attr:`most_rows` rows at most."""
+        """Take the next frame out of the queue: requests, each with the number of its piece, of :attr:`frame_rows` rows at most, unless one piece is longer."""
         taken: list[tuple[Request, int]] = []
         again: list[Request] = []
-        left = self.most_rows
+        left = self.frame_rows
         while self.waiting:
             request = self.waiting[0]
             if request.ended:
                 self._forget(self.waiting.popleft())
                 continue
             piece = request.pieces[request.at]
-            if piece.n > left:
+            if piece.n > left and taken:
                 break
             self.waiting.popleft()
             taken.append((request, request.at))
@@ -88,10 +92,16 @@ class Lane:
                 again.append(request)
             else:
                 self.bytes_waiting -= request.size
-            if not left:
+            if left <= 0:
                 break
         self.waiting.extend(again)
         return taken
+
+    def learn(self, rows: int, seconds: float) -> None:
+        """A frame of ``rows`` rows took ``seconds``: how long may the next be?"""
+        a_row = max(seconds / rows, 1e-9)
+        self.row_s = a_row if a_row > self.row_s else 0.8 * self.row_s + 0.2 * a_row
+        self.frame_rows = max(1, min(self.most_rows, 2 * self.frame_rows, int(FRAME_S / self.row_s)))
 
     def _forget(self, request: Request) -> None:
         """Take back what an ended request that still waited held of the queue."""
@@ -174,6 +184,7 @@ class Channel:
         pieces, self.sent, self.pieces = self.pieces, [], []
         lane.frames += 1
         lane.rows += header.rows
+        lane.learn(header.rows, now - self.sent_at)
         if lane.on_frame is not None:
             lane.on_frame(pieces, header, body, now - self.sent_at)
         at, rows = 0, header.rows

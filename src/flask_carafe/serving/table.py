@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ..errors import ModelNotFound, NotFound, NotReady, VersionNotFound
+from ..errors import ModelNotFound, NoDefaultModel, NotFound, NotReady, VersionNotFound
 from ..signature import Signature
 from ..signature.answer import Encoder
 from ..signature.decode import Decoder
@@ -152,12 +152,13 @@ class RoutingTable:
     def resolve(self, name: str | None = None, version: str | int | None = None) -> Model:
         """The model called ``name``, or the default one.
 
-        :raises ModelNotFound: no such model, or no default among several.
+        :raises ModelNotFound: no such model.
+        :raises NoDefaultModel: no name, and no default among several.
         :raises VersionNotFound: it is served, but not in this version.
         """
         model = self.models.get(name if name is not None else self.default or "")
         if model is None:
-            raise ModelNotFound(name if name is not None else "default")
+            raise NoDefaultModel(len(self.models)) if name is None else ModelNotFound(name)
         if version is not None and str(version) != model.version_text:
             raise VersionNotFound(model.name, version)
         return model
