@@ -12,14 +12,14 @@ from flask import Flask
 
 from .access import refuse_undeclared
 from .api import health, openapi
-from .artifacts.spec import from_options
+from .artifacts.spec import from_options, located
 from .config import Settings
 from .console import blueprint as pages
 from .dataplane import views
 from .dataplane.cors import register as register_cors
 from .dataplane.wsgi import WsgiDoor
 from .globals import current_carafe
-from .operations.declare import declared_models, with_base
+from .operations.declare import declared_models
 from .operations.predict import predict_value
 from .serving.functions import declare
 from .state import CarafeState
@@ -106,7 +106,7 @@ class Carafe:
         :param options: as on the command line: ``fields``, ``labels``, ``sample``, ``routes``, …
         """
         base = Path(sys._getframe(1).f_globals.get("__file__") or "app.py").resolve().parent
-        spec = from_options(name, **with_base({"files": files, **options}, base))
+        spec = located(from_options(name, files=files, **options), base)
         self._specs.append(spec)
         for state in self._states:
             state.declare(spec)

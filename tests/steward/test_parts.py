@@ -15,9 +15,10 @@ from flask_carafe.artifacts.spec import ModelSpec, from_options
 from flask_carafe.cli.announcing import curl_line, describe
 from flask_carafe.cli.running import free_port
 from flask_carafe.cli.serve import check_routes, named_specs
-from flask_carafe.cli.watching import Watcher, specs_of
+from flask_carafe.cli.watching import Watcher
 from flask_carafe.config import Settings
 from flask_carafe.errors import ConfigError
+from flask_carafe.operations.declare import declared_models
 from flask_carafe.steward.clock import KeepFilesYoung, run_jobs
 from flask_carafe.steward.declared import DeclaredFile
 from flask_carafe.steward.table import TableFile, TableMaker
@@ -143,7 +144,7 @@ def test_the_watcher_sees_a_changed_model_a_changed_configuration_and_nothing_el
     model.write_bytes(b"1")
     config.write_text("models:\n  iris: iris.joblib\n")
     settings = Settings.load(environ={}, directory=tmp_path)
-    watcher = Watcher(specs_of(settings.models, settings.models_base), settings)
+    watcher = Watcher(declared_models(settings), settings)
     assert not watcher.look().models
     model.write_bytes(b"22")
     assert watcher.look().models == ["iris"]

@@ -51,6 +51,7 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     required: bool = False
     strict_versions: bool = False
     extra: Literal["forbid", "ignore"] = "forbid"
+    folder: str = ""  # where ``package.module`` is looked for; :func:`located` fills it in
 
     @property
     def inputs(self) -> tuple[InputHint, ...]:
@@ -72,7 +73,7 @@ def from_options(name: str, /, **options: Any) -> ModelSpec:
     """
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise ConfigError(f"A model cannot be called {name!r}.", "Names have up to 64 letters, digits, '.', '_' and '-', a letter or digit first.")
-    known = [key for key in ModelSpec.__struct_fields__ if key != "name"]
+    known = [key for key in ModelSpec.__struct_fields__ if key not in ("name", "folder")]
     given = {key.replace("-", "_"): value for key, value in options.items() if value is not None}
     for key in given:
         if key not in known:
@@ -168,7 +169,8 @@ def located(spec: ModelSpec, folder: str | Path) -> ModelSpec:
     """The same spec with every path made absolute against ``folder``, for a reader in another directory."""
     base = Path(folder).absolute()
     side = {key: str(base / getattr(spec, key)) for key in SIDE_FILES if getattr(spec, key)}
-    return msgspec.structs.replace(spec, files=tuple(_located_file(file, base) for file in spec.files), **side)
+    files = tuple(_located_file(file, base) for file in spec.files)
+    return msgspec.structs.replace(spec, files=files, folder=str(base) if spec.is_python else "", **side)
 
 
 def limited(spec: ModelSpec, settings: Settings) -> ModelSpec:
@@ -191,7 +193,7 @@ def digest(spec: ModelSpec) -> str:
     :raises ArtifactRefused: a file that cannot be read or must not be (a folder, a pipe, a device).
     """
     options = msgspec.to_builtins(spec)
-    for key in ("name", "files", *SIDE_FILES):
+    for key in ("name", "files", "folder", *SIDE_FILES):
         options.pop(key, None)
     parts = {"files": [_file_digest(file) for file in spec.files], "options": options}
     parts |= {key: hash_file(getattr(spec, key)) for key in SIDE_FILES if getattr(spec, key)}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import click
 
-from ..artifacts.spec import ModelSpec, from_options
+from ..artifacts.spec import ModelSpec, from_options, located
 from ..config import show_size
 from ..operations.check import FileReport, Report, TrialReport
 from ..operations.check import check as run_check
@@ -39,7 +40,7 @@ def check(models: tuple[str, ...], static: bool, model: Mapping[str, Any], as_js
     named = parse_models(models)
     if model and len(named) > 1:
         raise click.UsageError("Options that describe a model go with one model; check them one after the other.")
-    specs = [from_options(name, files=files, **model) for name, files in named.items()]
+    specs = [located(from_options(name, files=files, **model), Path.cwd()) for name, files in named.items()]
     reports = asyncio.run(_check_all(specs, static, as_json))
     if as_json:
         print_json(reports[0] if len(reports) == 1 else reports)

@@ -9,9 +9,9 @@ import click
 
 from .. import demo as demonstration
 from ..access import may_listen
+from ..operations.declare import declared_models
 from .options import home_option, load_settings
 from .serve import run
-from .watching import specs_of
 
 
 @click.command("demo")
@@ -42,4 +42,4 @@ def demo(train_only: bool, **command_line: Any) -> int:
     if train_only:
         return 0
     settings = load_settings(**command_line | {"home": str(folder), "config": str(folder / demonstration.CONFIG)})
-    return run(settings, specs_of(settings.models, settings.models_base))
+    return run(settings, declared_models(settings))

@@ -14,9 +14,10 @@ from ..artifacts.intake import opened
 from ..artifacts.spec import ModelSpec, from_options, limited, located
 from ..config import Settings
 from ..errors import ConfigError
+from ..operations.declare import declared_models
 from .options import home_option, load_settings, model_options, parse_models
 from .running import Serving
-from .watching import files_of, specs_of
+from .watching import files_of
 
 
 @click.command("serve")
@@ -44,7 +45,7 @@ def serve(models: tuple[str, ...], model: dict[str, Any], **command_line: Any) -
     settings = load_settings(**command_line)
     may_listen(settings.host, settings.public)
     named = named_specs(models, model)
-    specs = [*(spec for spec in specs_of(settings.models, settings.models_base) if spec.name not in named), *named.values()]
+    specs = [*(spec for spec in declared_models(settings) if spec.name not in named), *named.values()]
     if not specs:
         raise ConfigError("There is nothing to serve.", "Name a model file: carafe serve model.joblib - or write carafe.yaml, or try: carafe demo")
     check_routes(specs)

@@ -9,9 +9,10 @@ import msgspec
 
 import flask_carafe
 
-from ..artifacts.spec import SIDE_FILES, ModelSpec, from_options, limited, located, python_reference
+from ..artifacts.spec import SIDE_FILES, ModelSpec, limited, python_reference
 from ..config import Settings, read_yaml
 from ..errors import CarafeError
+from ..operations.declare import specs_of
 
 Stamp = tuple[int, int]
 
@@ -83,15 +84,3 @@ def files_of(spec: ModelSpec) -> set[Path]:
         reference = python_reference(file)
         files.add(Path(file if reference is None else reference[0]))
     return files
-
-
-def specs_of(models: dict[str, object], base: Path) -> list[ModelSpec]:
-    """The specs of a ``models:`` mapping; a bare path or list stands for ``files``.
-
-    :raises ConfigError: as :func:`from_options`.
-    """
-    specs = []
-    for name, value in models.items():
-        options = value if isinstance(value, dict) else {"files": value}
-        specs.append(located(from_options(str(name), **{str(key): item for key, item in options.items()}), base))
-    return specs

@@ -52,6 +52,8 @@ def load_request(spec: ModelSpec, found: Survey) -> dict[str, Any]:
     """The control message that makes a host load these very bytes."""
     files = [{"path": file.path, "format": file.format, "name": file.name, "sha256": file.sha256} for file in found.files]
     message: dict[str, Any] = {"op": "load", "files": files, "options": {"outputs": spec.outputs, "threads": spec.threads}}
+    if spec.folder:
+        message["options"]["python_path"] = [spec.folder]
     message["code"] = {"path": found.code.path, "name": found.code.name, "sha256": found.code.sha256} if found.code else None
-    message["columns"] = found.columns.path if found.columns else None
+    message["columns"] = {"path": found.columns.path, "name": found.columns.name, "sha256": found.columns.sha256} if found.columns else None
     return message

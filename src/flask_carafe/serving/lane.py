@@ -71,7 +71,7 @@ class Lane:
         return request
 
     def fill(self) -> list[tuple[Request, int]]:
-        """Take the next frame out of the queue: requests, each with the number of its piece, of :attr:`frame_rows` rows at most, unless one piece is longer."""
+        """Take the next frame out of the queue: requests with their pieces' numbers; more than :attr:`frame_rows` rows only as one piece."""
         taken: list[tuple[Request, int]] = []
         again: list[Request] = []
         left = self.frame_rows
