@@ -26,6 +26,7 @@ from .cors import allow_origin
 from .native import Reply, read_rows, timeout_s, unexpected, write_answer, write_error
 
 log = logging.getLogger(__name__)
+LARGE_BYTES = 256 << 10
 LIVE: Reply = (200, [("content-type", "application/json"), ("cache-control", "no-store")], b'{"status":"alive"}')
 
 
@@ -113,7 +114,11 @@ class LoopDoor:
         watch = Watch(protocol)
         try:
             patience = timeout_s(get("x-request-timeout-ms"), state.settings.predict_timeout_s)
-            rows = read_rows(model, get("content-type"), await self._read(get("content-length"), protocol))
+            said = await self._read(get("content-length"), protocol)
+            if len(said) < LARGE_BYTES:
+                rows = read_rows(model, get("content-type"), said)
+            else:  # reading it may take a while, and the loop is everyone's
+                rows = await asyncio.to_thread(read_rows, model, get("content-type"), said)
             answer = await ask(state.engine, model, rows, monotonic() + patience, watch.begin)
             if answer.errors:
                 checked(model, answer)
