@@ -16,6 +16,7 @@
     │   └── TooManyRows            413 too_many_rows
     ├── WrongMediaType             415 wrong_media_type
     ├── Overloaded                 429 overloaded         carries retry_after_s; nothing was run
+    │   └── TooMuchAtOnce          429 overloaded         bodies being read are over their budget
     ├── ModelFailed                500 model_error        the model raised
     ├── OutputInvalid              500 model_output_invalid
     ├── NotReady                   503 not_ready          no host yet, or draining
@@ -152,6 +153,10 @@ class Overloaded(CarafeError):
     @property
     def retry_after_s(self) -> int:
         return self.args[1] if len(self.args) > 1 else 1
+
+
+class TooMuchAtOnce(Overloaded):
+    text = "More is being sent to this server than it takes in at once."
 
 
 class ModelFailed(CarafeError):

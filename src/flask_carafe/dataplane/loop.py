@@ -15,7 +15,7 @@ from typing import Any
 from flask import Flask
 
 from ..config import show_size
-from ..errors import BadRequest, CarafeError, Overloaded, TooLarge
+from ..errors import BadRequest, CarafeError, TooLarge, TooMuchAtOnce
 from ..operations.failures import checked
 from ..serving.asking import ask
 from ..serving.ids import request_id
@@ -145,7 +145,7 @@ class LoopDoor:
         if size > most:
             raise TooLarge("The body", show_size(most))
         if self.reading_bytes + size > settings.reading_bytes:
-            raise Overloaded("of this server", 1)
+            raise TooMuchAtOnce
         task = asyncio.current_task()
         assert task is not None
         self.readers[task] = monotonic() + settings.body_timeout_s
