@@ -19,7 +19,7 @@ from . import churn, digits, sentiment
 
 Described = tuple[Any, Mapping[str, float], dict[str, Any]]
 
-EXAMPLE = "Not cheap, but it does exactly what it promises and the battery lasts all week."
+EXAMPLE = "I love it: well made, quiet and easy to clean."
 FIELDS_OF_CHURN = {
     "tenure_months": {"description": "Months since the contract began", "example": 5},
     "monthly_fee": {"description": "What the customer pays a month", "example": 55.9},
