@@ -19,7 +19,7 @@ from ..signature import Field, Scalar
 
 KINDS = ("number", "integer", "boolean", "category", "text", "datetime", "image", "document", "vector", "tensor")
 FIELD_KEYS = tuple(key for key in Field.__struct_fields__ if key != "name")
-MODES = ("1", "L", "RGB", "RGBA")
+MODES = ("L", "RGB")
 LAYOUTS = ("hw", "hwc", "chw")
 SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 SCALE = re.compile(r"(-?\d+(?:\.\d+)?)(?:-|\.\.)(-?\d+(?:\.\d+)?)")
