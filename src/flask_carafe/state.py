@@ -30,7 +30,7 @@ from .serving.table import Entry, Model, RoutingTable
 from .signals import model_loaded, prediction_made
 
 log = logging.getLogger(__name__)
-FIRST_TABLE_S = 60.0  # how long the first request of a process may wait for models that are still loading
+FIRST_TABLE_S = 30.0  # how long after its start a process lets requests wait for models that are still loading
 
 
 class CarafeState:
@@ -55,6 +55,7 @@ class CarafeState:
         """As new: what a thread, a socket or a file of another process made is of no use in this one."""
         self.lock = threading.Lock()
         self.is_started = False
+        self.patient_until = 0.0
         self.background: LoopThread | None = None
         self.ready = threading.Event()
         self._loaded: set[str] = set()
@@ -77,6 +78,7 @@ class CarafeState:
             if self.is_started or not (self.hosted or loop):
                 return
             self.is_started = True
+            self.patient_until = monotonic() + FIRST_TABLE_S
             self.engine.on_table.append(self._told)
             self.engine.on_lane = self._new_lane
             if self.hosted:
@@ -133,7 +135,7 @@ class CarafeState:
         if not self.is_started:
             self.start()
         if self.hosted and self.specs and not self.ready.is_set():
-            self.ready.wait(min(FIRST_TABLE_S, self.settings.predict_timeout_s + 30))
+            self.ready.wait(max(0.0, self.patient_until - monotonic()))
 
     def declare(self, spec: ModelSpec) -> None:
         """Have the steward serve ``spec``; said now if this process already runs, else when it starts."""

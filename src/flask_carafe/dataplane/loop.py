@@ -6,6 +6,7 @@ A waiting request costs no thread, so neither slow bodies nor slow models can us
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 from collections.abc import Coroutine
@@ -72,6 +73,8 @@ class LoopDoor:
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.state.start(loop)
         self.state.engine.on_tick.append(self._tick)
+        gc.collect()
+        gc.freeze()  # what is here now stays: let no collection walk it while requests wait
 
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
         loop.run_until_complete(self.state.engine.stop())
