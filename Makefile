@@ -10,12 +10,12 @@ BENCH_ARGS ?=
 INSTALL = -m pip install -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check quick lint format docs bench pins clean
+.PHONY: help demo test check slow lint format docs bench pins clean
 
 help:
 	@echo 'make demo    train three models and serve them (Ctrl-C ends)'
-	@echo 'make test    set up an environment of its own and run every check'
-	@echo 'make quick   the same without the slow tests'
+	@echo 'make test    set up an environment of its own and run the checks'
+	@echo 'make slow    the tests that take minutes: old Pythons and libraries, long crowds, the demo trained anew'
 	@echo 'make lint    ruff and mypy alone;  make format  puts imports and layout right'
 	@echo 'make docs    build the documentation into docs/_build/html'
 	@echo 'make bench   measure beside the prototype (needs wrk)'
@@ -62,12 +62,12 @@ demo: $(DEMO_VENV)/.ready
 	@exec $(DEMO_VENV)/bin/carafe demo
 
 test check: lint $(VENV)/.uwsgi
-	$(VENV)/bin/python -m pytest $(TEST_ARGS)
+	$(VENV)/bin/python -m pytest -m 'not slow' $(TEST_ARGS)
 
 # --- the rest --------------------------------------------------------------------------------------------------------
 
-quick: lint
-	$(VENV)/bin/python -m pytest -m 'not slow and not load' $(TEST_ARGS)
+slow: $(VENV)/.ready $(VENV)/.uwsgi
+	$(VENV)/bin/python -m pytest -m slow $(TEST_ARGS)
 
 lint: $(VENV)/.ready
 	$(VENV)/bin/ruff check .

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 CUSTOMER = {
     "tenure_months": 2, "monthly_fee": 64.5, "contract": "month to month", "connection": "fibre",

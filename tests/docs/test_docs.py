@@ -43,7 +43,6 @@ def by_name(page: Path) -> str:
     return page.stem
 
 
-@pytest.mark.slow
 def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", str(ROOT / "docs"), str(tmp_path / "html")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONWARNINGS": "ignore"})
@@ -141,7 +140,6 @@ def story(tmp_path: Path) -> Iterator[Story]:
     story.end()
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("page", [page for page in PAGES if any(block.mark for block in blocks(page))], ids=by_name)
 def test_what_a_page_shows_is_what_happens(page: Path, story: Story) -> None:
