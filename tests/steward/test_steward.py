@@ -169,6 +169,22 @@ def test_a_reload_that_is_refused_leaves_the_live_version_in_place(home: Any) ->
     home.drive(test)
 
 
+def test_a_declaration_that_is_refused_changes_neither_the_routes_nor_the_limits_of_the_live_version(home: Any) -> None:
+    async def test() -> None:
+        await home.link.declare([home.spec(routes="/api", description="Times three.")], "")
+        first = await home.until(is_ready)
+        broken = home.models / "broken.pkl"
+        broken.write_bytes(b"this is no pickle at all")
+        await home.link.declare([from_options("triple", files=str(broken), routes="/other", timeout_ms=5)], "")
+        await asyncio.sleep(0.5)
+        entry = await home.until(is_ready)
+        assert {key: entry[key] for key in ("routes", "timeout_ms", "description", "hosts")} == {
+            key: first[key] for key in ("routes", "timeout_ms", "description", "hosts")
+        }
+
+    home.drive(test)
+
+
 def test_what_serve_declares_no_more_is_served_no_more(home: Any) -> None:
     async def test() -> None:
         await home.link.declare([home.spec(), home.spec("twice", "def twice(x: float) -> float:\n    return 2 * x\n")], "")

@@ -272,9 +272,9 @@ class Supervisor:
         self._records.forget(record.id)
         return None
 
-    async def stop_host(self, handle: HostHandle) -> None:
-        """End one host after the frame at hand; returns when the process is gone."""
-        await handle.stop()
+    async def stop_host(self, handle: HostHandle, timeout_s: float = 2.0) -> None:
+        """End one host after the frame at hand, for which it has ``timeout_s``; returns when the process is gone."""
+        await handle.stop(timeout_s)
         self._reap()
         self._forget(handle.id)
 

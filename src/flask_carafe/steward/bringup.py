@@ -10,7 +10,7 @@ import msgspec
 
 from ..artifacts.spec import ModelSpec
 from ..config import show_size
-from ..errors import CarafeError, HostFault, HostLost, TrialFailed
+from ..errors import CarafeError, HostFault, HostLost
 from ..hosting import trial, trial_rows
 from ..hosting.handle import HostHandle
 from ..hosting.supervisor import Supervisor
@@ -20,6 +20,7 @@ from ..signature.schema import example_request
 LOAD_TIMEOUT_S = 300.0
 FACTS = (
     "signature", "runtime", "estimator", "libraries", "max_batch_rows", "unverified", "warnings", "load_ms", "memory_bytes", "example",
+    "description", "routes", "timeout_ms", "required",
 )  # fmt: skip
 
 
@@ -48,12 +49,10 @@ async def bring_up(supervisor: Supervisor, spec: ModelSpec, home: Path) -> Loade
     handle = await supervisor.start_host(found.modules)
     try:
         admission = await trial.admit(handle, spec, found)
-    except HostLost as exc:
-        raise TrialFailed("Its process ended during the trial.", "The log has its last words; it may have run out of memory.") from exc
     except CarafeError:
         await supervisor.stop_host(handle)
         raise
-    except asyncio.CancelledError:  # nobody wants it any more
+    except BaseException:  # nobody wants it any more, or a mistake of ours
         handle.kill()
         raise
     return Loaded(handle, facts_of(admission), Recipe(found.modules, found.load))
@@ -72,7 +71,7 @@ async def bring_back(supervisor: Supervisor, recipe: Recipe, facts: dict[str, An
     except CarafeError:
         await supervisor.stop_host(handle)
         raise
-    except asyncio.CancelledError:
+    except BaseException:  # as above
         handle.kill()
         raise
     return handle
@@ -97,6 +96,11 @@ async def asked(handle: HostHandle, message: dict[str, Any], timeout_s: float = 
     if not reply.get("ok"):
         raise HostFault(str((reply.get("error") or {}).get("message", "no reason given")))
     return reply
+
+
+def facts_of_spec(spec: ModelSpec) -> dict[str, Any]:
+    """What the table tells of a version because it was declared so, not because the trial found it."""
+    return {"description": spec.description, "routes": list(spec.routes), "timeout_ms": spec.timeout_ms, "required": spec.required}
 
 
 def facts_of(admission: trial.Admission) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from ..artifacts.spec import ModelSpec, digest
+from ..artifacts.spec import DEFAULT_TIMEOUT_MS, ModelSpec, digest
 from ..errors import ArtifactRefused, CarafeError, HostFault, HostLost
 from ..hosting.backoff import Backoff
 from ..hosting.handle import HostHandle
@@ -23,6 +23,7 @@ from .owner import Owner, host_entry
 
 log = logging.getLogger(__name__)
 ACK_S = 2.0
+LEAST_STOP_S = 2.0
 GRACE_S = 2.5  # rows that a worker had queued for the old host may still be on their way: a request's deadline and a bit
 
 
@@ -88,7 +89,7 @@ class ModelKeeper:
         shown: dict[str, Any] = {"name": self.name, "version": max(self._version, 1), "digest": "", "restarts": self._restarts}
         shown |= {"state": self._state, "reason": self._reason, "hint": self._hint, "signature": None, "hosts": []}
         if spec is not None:
-            shown |= {"description": spec.description, "routes": list(spec.routes), "timeout_ms": spec.timeout_ms, "required": spec.required}
+            shown |= bringup.facts_of_spec(spec)
         if live is not None:
             shown |= live.facts | {"digest": live.digest}
             if self._state == "ready":
@@ -101,7 +102,7 @@ class ModelKeeper:
         if self._taking is not None:
             self._taking.cancel()
         if self._live is not None:
-            self._send_home(self._live.handle)
+            self._send_home(self._live)
 
     async def close(self) -> None:
         """End this keeper's tasks; its host is the supervisor's to stop."""
@@ -118,20 +119,23 @@ class ModelKeeper:
             if self._taking is not None and self._taking.done():
                 self._taking = None
             if self._taking is None and self._wanted is not None:
-                self._taking = asyncio.create_task(self._guarded(self._take_up(*self._wanted)), name=f"carafe-take-up-{self.name}")
+                spec, again = self._wanted
+                self._taking = asyncio.create_task(self._guarded(self._take_up(spec, again), spec), name=f"carafe-take-up-{self.name}")
             if self._live is not None and self._live.handle.closed.is_set():
                 await self._guarded(self._restart(self._live))
             else:
                 await self._something()
 
-    async def _guarded(self, step: Any) -> None:
-        """Run one step; a mistake of ours must show on the page, and not end the keeper without a word."""
+    async def _guarded(self, step: Any, spec: ModelSpec | None = None) -> None:
+        """Run one step (that takes up ``spec``); a mistake of ours must show, and end neither the keeper nor a version that answers."""
         try:
             await step
         except Exception as exc:
             log.exception("Keeping model %r failed.", self.name)
-            self._wanted = None
-            self._set("failed", f"Carafe itself failed on this model: {type(exc).__name__}.")
+            if spec is not None:
+                self._settle(spec)
+            if self._live is None or self._live.handle.closed.is_set():
+                self._set("failed", f"Carafe itself failed on this model: {type(exc).__name__}.")
             await self._nap(5.0)
 
     async def _something(self) -> None:
@@ -175,14 +179,14 @@ class ModelKeeper:
             await self._try_later(exc)
             return
         self._settle(spec)
-        self._live = Live(loaded.handle, wanted_digest, loaded.facts, loaded.recipe)
+        self._live = Live(loaded.handle, wanted_digest, bringup.facts_of_spec(spec) | loaded.facts, loaded.recipe)
         self._version, self._refused_digest = self._version + 1, ""
         self._owner.note_recipe(self.name, loaded.recipe)
         self._backoff.started(time.monotonic())
         self._set("ready")
         self._log(logging.INFO, f"is ready in version {self._version}: {bringup.in_short(loaded.facts)}.", is_first=before is None)
         if before is not None:
-            self._send_home(before.handle)
+            self._send_home(before)
 
     def _settle(self, spec: ModelSpec) -> None:
         """``spec`` has been dealt with, unless another was wanted meanwhile."""
@@ -228,6 +232,8 @@ class ModelKeeper:
         log.warning("The host of model %r (%s) is gone: %s. It is started again in %g s.", self.name, host, why, delay)
         if delay:
             await self._nap(delay)
+        if self._live is not live:  # another version took its place meanwhile
+            return
         if live.recipe is None:  # its steward died before it wrote this down: admit it anew
             self._live, self._wanted = None, (self._spec, True) if self._spec else None
             return
@@ -240,18 +246,22 @@ class ModelKeeper:
             return
         live.handle = handle
         if self._live is not live:  # another version took its place meanwhile
-            self._send_home(handle)
+            self._send_home(live)
             return
         self._backoff.started(time.monotonic())
         self._set("ready")
 
-    def _send_home(self, handle: HostHandle) -> None:
-        """Stop a host that serves no more, when every worker goes by a table without it and its rows are answered."""
-        task = asyncio.create_task(self._retire_host(handle), name=f"carafe-retire-{handle.id}")
+    def _send_home(self, live: Live) -> None:
+        """Stop a host that serves no more, when every worker goes by a table without it and its rows are answered.
+
+        The frame at hand may take as long as the hang limit; a host that is deaf for longer is killed.
+        """
+        timeout_s = max(LEAST_STOP_S, live.facts.get("timeout_ms", DEFAULT_TIMEOUT_MS) / 1000)
+        task = asyncio.create_task(self._retire_host(live.handle, timeout_s), name=f"carafe-retire-{live.handle.id}")
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
 
-    async def _retire_host(self, handle: HostHandle) -> None:
+    async def _retire_host(self, handle: HostHandle, timeout_s: float) -> None:
         await self._owner.published(ACK_S)
         await asyncio.sleep(GRACE_S)
-        await self._owner.supervisor.stop_host(handle)
+        await self._owner.supervisor.stop_host(handle, timeout_s)
