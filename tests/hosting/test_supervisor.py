@@ -18,9 +18,11 @@ from flask_carafe.errors import HostFault
 from flask_carafe.hosting.backoff import Backoff
 from flask_carafe.hosting.handle import connect
 from flask_carafe.hosting.process import Process, clean_environment, interpreter, start_time
+from flask_carafe.hosting.records import HostRecord, HostRecords
 from flask_carafe.hosting.rundir import run_dir
 from flask_carafe.hosting.supervisor import Supervisor, importable
 from flask_carafe.hosting.tail import LogTail
+from flask_carafe.hosting.zygote_client import Zygote
 
 Test = Callable[[Supervisor], Coroutine[Any, Any, None]]
 
@@ -176,6 +178,69 @@ def test_a_deaf_host_is_not_adopted_but_ended(directory: Path, monkeypatch: pyte
         successor = Supervisor(directory)
         assert await successor.adopt() == {}
         assert not host.process.is_alive()
+
+    supervised(directory, test)
+
+
+LIAR = """
+import os, socket, sys
+from flask_carafe.hosting.frames import HEADER, MAGIC, REPLY
+from flask_carafe.hosting.process import start_time
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+print(flush=True)
+peer, _ = listener.accept()
+peer.recv(65536)
+body = eval(sys.argv[2])
+peer.sendall(HEADER.pack(MAGIC, REPLY, 0, 0, 1, 0, len(body), 0) + body)
+peer.recv(1)
+"""
+GREETING = '{"ok":true,"protocol":1,"id":"%s","pid":%d,"started":%d}'
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        f"({GREETING!r} % ('../evil', os.getpid(), start_time(os.getpid()))).encode()",
+        """b'{"ok":true,"protocol":1,"id":"h900","pid":"one","started":1}'""",
+        "b'[' * 200000",
+        "b'\\xff'",
+    ],
+)
+def test_a_host_that_lies_about_itself_is_not_adopted_but_ended(directory: Path, answer: str) -> None:
+    path = directory / "hosts" / "h900.sock"
+    liar = subprocess.Popen([sys.executable, "-c", LIAR, path, answer], stdout=subprocess.PIPE)
+    assert liar.stdout is not None
+    liar.stdout.readline()
+    HostRecords(directory).add(HostRecord(id="h900", pid=liar.pid, started=start_time(liar.pid) or 0, address=f"unix:{path}", token="t"))
+
+    async def test(supervisor: Supervisor) -> None:
+        assert await supervisor.adopt() == {}
+
+    try:
+        supervised(directory, test)
+        assert liar.wait(5) == -signal.SIGKILL
+        assert not list((directory / "hosts").iterdir())
+    finally:
+        liar.kill()
+        liar.wait()
+        liar.stdout.close()
+
+
+def test_libraries_imported_before_are_not_blamed_for_the_threads_of_another(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def import_modules(zygote: Zygote, modules: list[str]) -> None:
+        zygote.imported.update(modules)
+        zygote.threads = 2 if "xgboost" in modules else 1
+
+    async def test(supervisor: Supervisor) -> None:
+        monkeypatch.setattr("flask_carafe.hosting.supervisor.importable", list)
+        monkeypatch.setattr(Zygote, "import_modules", import_modules)
+        await supervisor.start_host(["numpy", "sklearn"])
+        await supervisor.start_host(["numpy", "xgboost"])
+        assert supervisor.zygote_pid is None
+        await supervisor.start_host(["numpy", "sklearn"])
+        assert supervisor.zygote_pid is not None
 
     supervised(directory, test)
 

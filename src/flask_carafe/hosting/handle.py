@@ -47,7 +47,7 @@ class FrameStream:
             raise HostFault(f"{self.name} answered a control message with a frame of kind {header.kind}.")
         try:
             reply = msgspec.json.decode(body)
-        except msgspec.DecodeError as exc:
+        except (ValueError, RecursionError) as exc:
             raise HostFault(f"{self.name} sent a reply that cannot be read.") from exc
         if not isinstance(reply, dict):
             raise HostFault(f"{self.name} sent a reply that is no object.")
@@ -176,7 +176,7 @@ async def connect(address: str, token: str, *, role: str = "control", timeout_s:
     stream = FrameStream(reader, writer, os.path.basename(path).removesuffix(".sock"))
     try:
         return await _greet(stream, address, token, role, timeout_s)
-    except (HostFault, HostLost, msgspec.ValidationError, KeyError) as exc:
+    except (HostFault, HostLost, KeyError, TypeError, ValueError, OverflowError) as exc:
         await stream.close()
         raise HostFault(f"The host at {os.path.basename(path)} did not return the greeting: {exc}") from exc
 
@@ -192,5 +192,5 @@ async def _greet(stream: FrameStream, address: str, token: str, role: str, timeo
 def _message(body: bytes) -> str:
     try:
         return str(msgspec.json.decode(body).get("error", "no reason given"))
-    except (msgspec.DecodeError, AttributeError):
+    except (ValueError, RecursionError, AttributeError):
         return "no reason given"

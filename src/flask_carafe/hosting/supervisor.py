@@ -85,7 +85,7 @@ class Supervisor:
         self._tails[host_id] = LogTail(self._records.path(host_id, "log"), host_id)
         try:
             handle = await self._start(self._order(host_id, limits or {}), importable(modules))
-        except (HostFault, HostLost):
+        except (HostFault, HostLost, asyncio.CancelledError):
             self._forget(host_id)
             raise
         except OSError as exc:
@@ -146,9 +146,10 @@ class Supervisor:
             await self._replace_zygote()
         zygote = self._zygote
         assert zygote is not None
+        new = [module for module in modules if module not in zygote.imported]
         await zygote.import_modules(modules)
         if zygote.threads > 1:
-            self._unforkable.update(modules)
+            self._unforkable.update(new)  # what was imported before has started none
             self._zygote = None
             await zygote.close()
             raise CannotFork(f"importing {', '.join(modules)} started {zygote.threads - 1} threads")
@@ -191,23 +192,25 @@ class Supervisor:
         return await self._greet(order, Process(process.pid, start_time(process.pid) or 0))
 
     async def _greet(self, order: dict[str, Any], process: Process) -> HostHandle:
-        """Connect as soon as the host listens; it is killed when it does not within the time for a start."""
+        """Connect as soon as the host listens; a process that nobody greets is killed."""
+        try:
+            return await self._greeted(order, process)
+        except BaseException:  # it did not listen, it is not what it should be, or nobody wants it any more
+            process.kill()
+            raise
+
+    async def _greeted(self, order: dict[str, Any], process: Process) -> HostHandle:
         end = asyncio.get_running_loop().time() + START_TIMEOUT_S
         while not os.path.exists(order["socket"]):
             if not process.is_alive():
                 raise HostFault(f"Host {order['id']} ended while it started: {self._last_words(order['id'])}")
             if asyncio.get_running_loop().time() > end:
-                process.kill()
                 raise HostFault(f"Host {order['id']} did not start within {START_TIMEOUT_S:g} s.")
             await asyncio.sleep(0.005)
-        try:
-            handle = await connect(f"unix:{order['socket']}", order["token"], timeout_s=START_TIMEOUT_S)
-        except HostFault:
-            process.kill()
-            raise
+        handle = await connect(f"unix:{order['socket']}", order["token"], timeout_s=START_TIMEOUT_S)
         if not handle.process.started:  # the host cannot tell on this system
             handle.process = handle.process._replace(started=process.started)
-        if handle.process != process:
+        if (handle.process, handle.id) != (process, order["id"]):
             await handle.let_go()
             raise HostFault(f"Another process answers in place of host {order['id']}.")
         return handle
@@ -261,7 +264,7 @@ class Supervisor:
         if record.process.is_alive():
             try:
                 handle = await connect(record.address, record.token, timeout_s=ADOPT_TIMEOUT_S)
-                if handle.process == record.process:
+                if (handle.process, handle.id) == (record.process, record.id):  # what it says of itself names files of ours
                     self._tails[record.id] = LogTail(self._records.path(record.id, "log"), record.id, from_end=True)
                     return self._keep(handle)
                 await handle.let_go()
