@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -318,6 +319,32 @@ def test_a_signal_reaches_no_process_that_started_at_another_time() -> None:
     assert start_time(child.pid) is None
 
 
+def test_what_hangs_is_ended_where_no_descriptor_is_left_to_hold_it_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(pid: int) -> int:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        monkeypatch.setattr(os, "pidfd_open", none_left)
+        started = start_time(child.pid) or 0
+        assert not Process(child.pid, started + 1).kill()
+        assert Process(child.pid, started).kill()
+        assert child.wait(5) == -signal.SIGKILL
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_relative_paths_in_the_environment_are_made_whole(tmp_path: Path, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(directory.parent.parent)
+    monkeypatch.setenv("CARAFE_RUN_DIR", directory.parent.name)
+    monkeypatch.setenv("CARAFE_PYTHON", "bin/python")
+    assert run_dir(tmp_path) == directory
+    assert interpreter() == str(directory.parent.parent / "bin" / "python")
+    monkeypatch.setenv("CARAFE_PYTHON", "python3.11")
+    assert interpreter() == "python3.11"
+
+
 def test_only_installed_libraries_from_the_list_are_imported_beforehand() -> None:
     assert importable(["sklearn.svm", "numpy", "os", "shutil", "evil_module", "sklearn.svm"]) == ["sklearn.svm", "numpy"]
 
@@ -360,3 +387,20 @@ def test_a_log_is_followed_through_long_lines_and_truncation(tmp_path: Path, cap
         path.write_bytes(b"new\n")
         assert tail.step() == 1
     assert [message[:12] for message in caplog.messages] == ["h1: one", "h1: two", "h1: xxxxxxxx", "h1: new"]
+
+
+def test_a_model_that_prints_faster_than_is_logged_does_not_fill_the_disk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "h1.log"
+    tail = LogTail(path, "h1")
+    with path.open("ab") as file, caplog.at_level("INFO", "flask_carafe.host"):
+        file.write(b"first\n")
+        file.flush()
+        tail.step()
+        file.write(b"noise\n" * 1_000_000)
+        file.flush()
+        tail.step()
+        assert path.stat().st_size == 0
+        file.write(b"last\n")
+        file.flush()
+        tail.step()
+    assert caplog.messages == ["h1: first", "h1: printed 6000000 bytes faster than they could be logged; they are lost.", "h1: last"]

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import HostFault
-from .process import clean_environment, interpreter, peer_uid, spawn
+from .process import PYTHON_VARIABLE, clean_environment, interpreter, peer_uid, spawn
 from .rundir import BASE_VARIABLE, run_dir
 
 SOCKET_NAME = "steward.sock"
-STEWARD_VARIABLES = ("CARAFE_PYTHON", "CARAFE_LOG_FORMAT", "CARAFE_LOG_LEVEL", "_CARAFE_STEWARD_IDLE_S", "_CARAFE_HOST_IDLE_S", BASE_VARIABLE)
+STEWARD_VARIABLES = ("CARAFE_LOG_FORMAT", "CARAFE_LOG_LEVEL", "_CARAFE_STEWARD_IDLE_S", "_CARAFE_HOST_IDLE_S")
 
 
 def steward_socket(directory: Path) -> Path:
@@ -63,6 +63,7 @@ def is_steward_there(directory: Path) -> bool:
 def _start(home: str | os.PathLike[str], directory: Path, log_to_stderr: bool) -> None:
     """Start a steward that is nobody's child: the process started here forks once more and ends."""
     passed = {name: os.environ[name] for name in STEWARD_VARIABLES if name in os.environ}
+    passed |= {name: made for name, made in ((PYTHON_VARIABLE, interpreter()), (BASE_VARIABLE, str(directory.parent))) if os.environ.get(name)}
     arguments = [interpreter(), "-m", "flask_carafe.steward", "--home", os.path.abspath(home), "--detach"]
     log = None if log_to_stderr else directory / "steward.log"
     if log is not None and log.exists() and log.stat().st_size > 4 * 1024 * 1024:

@@ -21,10 +21,11 @@ from typing import Any, NamedTuple
 
 ALLOWED_VARIABLES = frozenset((
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP", "TMP", "VIRTUAL_ENV",
-    "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHASHSEED",
+    "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHASHSEED",
 ))  # fmt: skip
 ALLOWED_PREFIXES = ("LC_", "CUDA_VISIBLE_", "NVIDIA_VISIBLE_")
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1")
+PYTHON_VARIABLE = "CARAFE_PYTHON"
 PR_SET_PDEATHSIG = 1
 
 
@@ -44,8 +45,10 @@ class Process(NamedTuple):
             return self._send_by_pid(number)
         try:
             descriptor = os.pidfd_open(self.pid)
-        except OSError:
+        except ProcessLookupError:
             return False
+        except OSError:  # no descriptor left, or a kernel or container without pidfd: what hangs must end all the same
+            return self._send_by_pid(number)
         try:
             if not self.is_alive():
                 return False
@@ -110,9 +113,9 @@ def interpreter() -> str:
 
     ``sys.executable`` is of no use under uWSGI or Apache: there it names the server.
     """
-    named = os.environ.get("CARAFE_PYTHON")
+    named = os.environ.get(PYTHON_VARIABLE)
     if named:
-        return named
+        return os.path.abspath(named) if os.sep in named else named
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     for prefix in (sys.prefix, sys.base_prefix):
         for name in (version, "python3", "python"):

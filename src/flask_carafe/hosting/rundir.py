@@ -23,7 +23,7 @@ def run_dir(home: str | os.PathLike[str]) -> Path:
 
     :raises ConfigError: the directory belongs to someone else, is open to others, or its path is too long.
     """
-    base = _private(Path(os.environ.get(BASE_VARIABLE) or f"/tmp/carafe-{os.getuid()}"))
+    base = _private(Path(os.environ.get(BASE_VARIABLE) or f"/tmp/carafe-{os.getuid()}").absolute())
     name = hashlib.sha256(os.path.realpath(home).encode()).hexdigest()[:16]
     directory = _private(base / name)
     if len(str(directory / "hosts" / "h123456.sock")) > MOST_SOCKET_CHARS:
