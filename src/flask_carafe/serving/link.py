@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..hosting.ensure import ensure_steward, steward_socket
+from ..errors import CarafeError
+from ..hosting.ensure import steward_socket
 from .table import RoutingTable, TableData
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 MOST_LINE_BYTES = 64 << 20
 NAP_S = 0.2
+RETRY_S = 1.0  # after a steward that could not be started
 
 
 class Link:
@@ -50,15 +52,25 @@ class Link:
                 await self._session()
             except (OSError, asyncio.IncompleteReadError, ValueError) as exc:
                 log.debug("No steward: %s", exc)
+            except CarafeError as exc:
+                log.error("The steward's table cannot be used: %s", exc)
             self.writer = None
             await asyncio.sleep(NAP_S)
+            await self._start_one()
+
+    async def _start_one(self) -> None:
+        """Start a steward where there is none. A machine that is too busy for it now may not be so in a second."""
+        try:
             await asyncio.get_running_loop().run_in_executor(None, self.start_steward)
+        except (OSError, CarafeError) as exc:
+            log.error("No steward: %s Predictions go on with the hosts that there are; it is tried again.", exc)
+            await asyncio.sleep(RETRY_S)
 
     def _remember(self) -> None:
         """Go by the last table on disk until a steward says otherwise, so that predictions do not need one."""
         try:
             self._apply(msgspec.json.decode((self.run_dir / "table.json").read_bytes(), type=TableData))
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, msgspec.MsgspecError, CarafeError):
             log.debug("No table of an earlier steward.")
 
     async def _session(self) -> None:
@@ -89,6 +101,3 @@ class Message(msgspec.Struct):
 
     op: str
     table: TableData | None = None
-
-
-__all__ = ["Link", "ensure_steward"]
