@@ -73,12 +73,15 @@ class Waiter:
 class LaneMachine(RuleBasedStateMachine):
     @initialize(channels=st.integers(0, 2))
     def begin(self, channels: int) -> None:
-        self.lane = Lane("echo", "1", [("float64", 1)], (OUTPUT,), MOST_ROWS, HANG_S, QUEUE_ROWS)
+        self.lane = self.new_lane()
         self.now, self.nonce, self.ended = 100.0, 0, 0
         self.waiters: list[Waiter] = []
         self.frames: dict[Channel, bytes] = {}
         for _ in range(channels):
             Channel(self.lane, "h")
+
+    def new_lane(self) -> Lane:
+        return Lane("echo", "1", [("float64", 1)], (OUTPUT,), MOST_ROWS, HANG_S, QUEUE_ROWS)
 
     def sending(self) -> list[Channel]:
         return [channel for channel in self.lane.channels if channel in self.frames]
@@ -178,7 +181,28 @@ class LaneMachine(RuleBasedStateMachine):
         self.lane.shut("the server is stopping")
         self.frames.clear()
         assert all(isinstance(waiter.told[0], NotReady) for waiter in open_before)
-        assert not self.lane.rows_waiting and not self.lane.bytes_waiting
+        self.is_closed()
+
+    @rule()
+    def close(self) -> None:
+        under_way = {id(request) for channel in self.lane.channels for request, _ in channel.sent}
+        queued = {id(request) for request in self.lane.waiting}
+        self.lane.close("this version has gone")
+        for channel in self.sending():
+            left = [request for request, _ in channel.sent if id(request) in under_way - queued and not request.ended]
+            told = len([waiter for waiter in self.waiters if waiter.told])
+            channel.answer(*scripted_answer(self.frames.pop(channel)), self.now)
+            assert len([waiter for waiter in self.waiters if waiter.told]) == told + len(left), "a frame under way was not answered"
+            assert channel.send(self.now) is None
+        self.is_closed()
+
+    def is_closed(self) -> None:
+        """Nothing is left in the lane and nothing gets in; another version takes its place."""
+        assert not self.lane.waiting and not self.lane.rows_waiting and not self.lane.bytes_waiting
+        with pytest.raises(NotReady):
+            self.lane.arrive(Rows(1, (Chunk(bytes(8)),)), self.now + 1.0, pytest.fail)
+        self.frames.clear()
+        self.lane = self.new_lane()
 
     @invariant()
     def nobody_is_wronged(self) -> None:

@@ -16,10 +16,10 @@ MOST_ANSWER_BYTES = 256 << 20
 class Connection(asyncio.Protocol):
     """Speaks hello, then carries the frames of one :class:`Channel`.
 
-    :param on_end: called once, with the host's id and whether it hung, when the connection is of no more use.
+    :param on_end: called once, with this connection and whether its host hung, when it is of no more use.
     """
 
-    def __init__(self, lane: Lane, host_id: str, token: str, on_end: Callable[[str, bool], None]) -> None:
+    def __init__(self, lane: Lane, host_id: str, token: str, on_end: Callable[[Connection, bool], None]) -> None:
         self.lane, self.host_id, self.token, self.on_end = lane, host_id, token, on_end
         self.channel: Channel | None = None
         self.buffer = bytearray()
@@ -29,6 +29,9 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
+        if self.ended:  # it was given up while it was being made
+            transport.abort()
+            return
         self.transport = transport
         self.loop = asyncio.get_running_loop()
         hello = {"op": "hello", "role": "channel", "token": self.token, "protocol": 1}
@@ -115,4 +118,4 @@ class Connection(asyncio.Protocol):
             self.channel.lost()
         if not self.ended:
             self.ended = True
-            self.on_end(self.host_id, hung)
+            self.on_end(self, hung)

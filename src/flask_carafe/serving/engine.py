@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 TICK_S = 0.025
 SHORT_S = 0.2  # a deadline nearer than this gets a timer of its own
 REPLACED_S = 2.0  # a crashed host is back within this time, unless it crashes again and again
+LEAVE_S = 2.0  # a version that has gone from the table answers requests that came before for so long; its host stays a bit longer
+AGAIN_S = 1.0  # after a connection was lost to a host that the table still names
 NOT_SERVED = ("loading", "refused")
 
 
@@ -51,7 +53,9 @@ class Engine:
         self.limits = limits
         self.table = RoutingTable(TableData(), limits.max_rows)
         self.lanes: dict[str, Lane] = {}
-        self.connections: dict[tuple[str, str], Connection] = {}
+        self.leaving: dict[Lane, float] = {}  # lanes of versions that have gone, and when they close
+        self.connections: dict[tuple[Lane, str], Connection] = {}
+        self.wanted: dict[tuple[Lane, str], HostAddress] = {}  # by lane and host id, as the connections
         self.local: dict[str, Model] = {}
         self.on_table: list[Callable[[RoutingTable], None]] = []
         self.on_tick: list[Callable[[float], None]] = []
@@ -76,7 +80,8 @@ class Engine:
         """End every wait with 503 and leave."""
         for task in list(self.tasks):
             task.cancel()
-        for lane in self.lanes.values():
+        self.wanted = {}
+        for lane in [*self.lanes.values(), *self.leaving]:
             lane.shut("the server is stopping")
         for connection in list(self.connections.values()):
             connection.close()
@@ -96,34 +101,44 @@ class Engine:
             now = monotonic()
             for tick in self.on_tick:
                 tick(now)
-            for lane in list(self.lanes.values()):
+            for lane in [*self.lanes.values(), *self.leaving]:
                 for channel in lane.tick(now):
                     self._hung(lane, channel.host_id)
+            self._see_off(now)
 
     def _hung(self, lane: Lane, host_id: str) -> None:
         log.error("Model %s did not answer within %g s; its host %s is replaced.", lane.name, lane.hang_limit_s, host_id)
-        connection = self.connections.get((lane.name, host_id))
+        connection = self.connections.get((lane, host_id))
         if connection:
             connection.hung()
+
+    def _see_off(self, now: float) -> None:
+        """Close the lanes of versions that have gone long enough; frames under way are still answered."""
+        for lane, until in list(self.leaving.items()):
+            if now >= until:
+                lane.close("this version has gone")
+                self._connect({key: host for key, host in self.wanted.items() if key[0] is not lane})
+                if not lane.channels:
+                    del self.leaving[lane]
 
     # ---- tables
 
     def apply(self, table: RoutingTable) -> None:
         """Switch to ``table``: requests that come from now on go by it; those under way end as they began."""
         self.table = table
-        wanted: dict[tuple[str, str], tuple[Lane, HostAddress]] = {}
+        wanted: dict[tuple[Lane, str], HostAddress] = {}
         kept: dict[str, Lane] = {}
         for model in table.models.values():
             if model.signature is not None and model.call is None:
-                lane = kept[model.key] = self.lanes.get(model.key) or self._lane(model)
-                model.lane = lane
-                wanted.update({(lane.name, host.id): (lane, host) for host in model.hosts})
+                model.lane = kept[model.key] = self.lanes.get(model.key) or self._lane(model)
+                wanted.update({(model.lane, host.id): host for host in model.hosts})
         for key, lane in self.lanes.items():
             if key.startswith("media "):
                 kept[key] = lane
-                wanted.update({(lane.name, host.id): (lane, host) for host in (table.media or Media()).hosts})
+                wanted.update({(lane, host.id): host for host in (table.media or Media()).hosts})
             elif key not in kept:
-                lane.shut("this version has gone")
+                self.leaving[lane] = monotonic() + LEAVE_S * bool(lane.channels)
+        wanted.update({key: host for key, host in self.wanted.items() if key[0] in self.leaving})
         self.lanes = kept
         self._connect(wanted)
         for told in self.on_table:
@@ -145,26 +160,31 @@ class Engine:
         found = self.lanes.get(f"media {key}")
         if found is None:
             found = self.lanes[f"media {key}"] = lane()
-            self._connect({(found.name, host.id): (found, host) for host in (self.table.media or Media()).hosts}, close=False)
+            self._connect(self.wanted | {(found, host.id): host for host in (self.table.media or Media()).hosts})
         return found
 
-    def _connect(self, wanted: dict[tuple[str, str], tuple[Lane, HostAddress]], close: bool = True) -> None:
+    def _connect(self, wanted: dict[tuple[Lane, str], HostAddress]) -> None:
+        self.wanted = wanted
         for key, connection in list(self.connections.items()):
-            if close and key not in wanted:
-                self.connections.pop(key)
+            if key not in wanted:
                 connection.leave()
-        for key, (lane, host) in wanted.items():
-            if key not in self.connections:
-                connection = self.connections[key] = Connection(lane, host.id, host.token, self._ended(key))
-                self.spawn(self._open(connection, host))
+        for key in wanted:
+            self._reach(key)
 
-    def _ended(self, key: tuple[str, str]) -> Callable[[str, bool], None]:
-        def ended(host_id: str, hung: bool) -> None:
-            self.connections.pop(key, None)
-            if self.link:
-                self.link.tell({"op": "hung" if hung else "gone", "host": host_id})
+    def _reach(self, key: tuple[Lane, str]) -> None:
+        """Connect to a host that is wanted and not connected; one that is just leaving is reached again when it has left."""
+        host = self.wanted.get(key)
+        if host is not None and key not in self.connections:
+            connection = self.connections[key] = Connection(key[0], host.id, host.token, self._ended)
+            self.spawn(self._open(connection, host))
 
-        return ended
+    def _ended(self, connection: Connection, hung: bool) -> None:
+        key = (connection.lane, connection.host_id)
+        self.connections.pop(key, None)
+        if hung and self.link:
+            self.link.tell({"op": "hung", "host": connection.host_id})
+        elif key in self.wanted and self.loop is not None:
+            self.loop.call_later(AGAIN_S, self._reach, key)  # it may live and have spoken nonsense, or drop out of the table before that
 
     async def _open(self, connection: Connection, host: HostAddress) -> None:
         kind, _, where = host.address.partition(":")

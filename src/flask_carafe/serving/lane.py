@@ -11,7 +11,7 @@
                   └── shutdown ────────────────────> 503 to all
 
 Rows that wait outlive a channel: they go to the next one, or to their deadline. A client's deadline never ends a
-channel. Every request is ended exactly once, by :meth:`Request.finish`.
+channel. A lane that was closed takes nothing more and says so. Every request is ended exactly once, by :meth:`Request.finish`.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class Lane:
         self.rows_waiting = self.bytes_waiting = 0
         self.channels: list[Channel] = []
         self.alone_since = monotonic()  # when the last channel went
+        self.closed_for = ""  # why nothing is taken any more
         self.frames = self.rows = 0
         self.frame_rows = min(FIRST_ROWS, most_rows)  # most rows in the next frame
         self.row_s = 0.0  # seconds a row, smoothed
@@ -59,7 +60,10 @@ class Lane:
         """Let ``rows`` wait for a frame.
 
         :raises Overloaded: the queue is full; nothing was run. One request alone may always wait.
+        :raises NotReady: the lane was closed.
         """
+        if self.closed_for:
+            raise NotReady(self.name, self.closed_for)
         size = size_bytes(rows)
         if self.waiting and (self.rows_waiting + rows.n > self.queue_rows or self.bytes_waiting + size > self.queue_bytes):
             raise Overloaded(self.name, 1)
@@ -120,14 +124,19 @@ class Lane:
             _look_after(request, now)
         return [channel for channel in list(self.channels) if channel.tick(now)]
 
-    def shut(self, reason: str) -> None:
-        """End every wait; what is under way ends with its channel."""
+    def close(self, reason: str) -> None:
+        """Take nothing more, and end what waits; frames under way are still answered."""
+        self.closed_for = reason
         waiting, self.waiting = self.waiting, deque()
         self.rows_waiting = self.bytes_waiting = 0
-        for channel in list(self.channels):
-            channel.end(NotReady(self.name, reason))
         for request in waiting:
             request.finish(NotReady(self.name, reason))
+
+    def shut(self, reason: str) -> None:
+        """End every wait at once, and every channel."""
+        self.close(reason)
+        for channel in list(self.channels):
+            channel.end(NotReady(self.name, reason))
 
 
 def _look_after(request: Request, now: float) -> None:
