@@ -49,3 +49,15 @@ def test_a_refused_model_says_why(tmp_path):
             pass
 
     asyncio.run(within_a_loop())
+
+
+def test_the_block_can_be_entered_again_and_starts_nothing_behind_it(tmp_path):
+    (tmp_path / "f.py").write_text("def f(x: int) -> int:\n    return x + 1\n")
+    app = make_app(tmp_path)
+    app.extensions["carafe"].state.sender.serve("f", f"{tmp_path}/f.py:f")
+    client = app.test_client()
+    for _ in range(2):
+        with serving(app):
+            assert client.post("/carafe/models/f/predict", json={"x": 1}).json["prediction"] == 2
+        refused = client.post("/carafe/models/f/predict", json={"x": 1})
+        assert refused.status_code == 503 and "flask_carafe.testing.serving" in refused.json["error"]

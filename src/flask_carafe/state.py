@@ -45,8 +45,6 @@ class CarafeState:
         self.settings, self.sender, self.hosted = settings, sender, hosted
         self.specs: list[ModelSpec] = []
         self.functions: dict[str, Function] = {}
-        self.ids = PredictionIds()
-        self.lock = threading.Lock()
         self.on_routes: list[Callable[[dict[str, tuple[str, ...]]], None]] = []
         self._forget()
         _states.add(self)
@@ -54,16 +52,20 @@ class CarafeState:
     def _forget(self) -> None:
         """As new: what a thread, a socket or a file of another process made is of no use in this one."""
         self.lock = threading.Lock()
+        self.ids = PredictionIds()  # two processes must not make the same ones
         self.is_started = False
         self.patient_until = 0.0
         self.background: LoopThread | None = None
         self.ready = threading.Event()
         self._loaded: set[str] = set()
         self.recorder = Recorder(None)
-        limits = Limits(self.settings.max_rows, self.settings.queue_rows, self.settings.queue_bytes, self.settings.threads)
+        settings = self.settings
+        limits = Limits(settings.max_rows, settings.queue_rows, settings.queue_bytes, settings.threads, settings.default_model)
         self.engine = Engine(limits)
-        self.engine.local = {name: function_model(function, self.settings.max_rows) for name, function in self.functions.items()}
-        self.engine.table = RoutingTable.of_local(self.engine.local, self.settings.max_rows, self.settings.default_model)
+        self.engine.local = {name: function_model(function, settings.max_rows) for name, function in self.functions.items()}
+        self.engine.table = RoutingTable.of_local(self.engine.local, settings.max_rows, settings.default_model)
+        for spec in self.specs:
+            self._announce(spec)
 
     # ---- life
 
@@ -77,13 +79,13 @@ class CarafeState:
         with self.lock:
             if self.is_started or not (self.hosted or loop):
                 return
+            if self.hosted:  # first what may fail: a run directory that is not ours
+                self.recorder = Recorder(self.run_dir)
+                self.engine.link = Link(self.engine, self.run_dir, self._ensure_steward, self._declared)
             self.is_started = True
             self.patient_until = monotonic() + FIRST_TABLE_S
             self.engine.on_table.append(self._told)
             self.engine.on_lane = self._new_lane
-            if self.hosted:
-                self.recorder = Recorder(self.run_dir)
-                self.engine.link = Link(self.engine, self.run_dir, self._ensure_steward, self._declared)
             if loop is not None:
                 self.engine.start(loop)
             else:
@@ -91,12 +93,13 @@ class CarafeState:
                 self.background.start()
 
     def stop(self) -> None:
-        """End what :meth:`start` began in a thread; the steward and the hosts are not this process's to end."""
+        """End what :meth:`start` began in a thread, and be as new; the steward and the hosts are not this process's to end."""
         with self.lock:
-            background, self.background, self.is_started = self.background, None, False
+            background, recorder = self.background, self.recorder
+            self._forget()
         if background:
             background.stop()
-        self.recorder.close()
+        recorder.close()
 
     def _ensure_steward(self) -> None:
         ensure_steward(self.settings.home)
@@ -141,17 +144,19 @@ class CarafeState:
         """Have the steward serve ``spec``; said now if this process already runs, else when it starts."""
         self.specs = [known for known in self.specs if known.name != spec.name] + [limited(spec, self.settings)]
         self._routed({spec.name: spec.routes})
+        self._announce(spec)
         engine = self.engine
-        if spec.name not in engine.table.models:
-            engine.table = engine.table.with_model(Model(self._announced(spec), self.settings.max_rows))
         if self.is_started and engine.link and engine.loop:
             self.ready.clear()
             engine.loop.call_soon_threadsafe(engine.link.tell, {"op": "declare", "specs": self._declared(), "source": "app"})
 
-    def _announced(self, spec: ModelSpec) -> Entry:
-        """What is known of a declared model before a steward was met."""
+    def _announce(self, spec: ModelSpec) -> None:
+        """Put what is known of a declared model into the table before a steward was met."""
+        if spec.name in self.engine.table.models:
+            return
         reason = "" if self.hosted else "no host is started in a test run; use flask_carafe.testing.serving(app)"
-        return Entry(name=spec.name, description=spec.description, routes=spec.routes, required=spec.required, reason=reason)
+        entry = Entry(name=spec.name, description=spec.description, routes=spec.routes, required=spec.required, reason=reason)
+        self.engine.table = self.engine.table.with_model(Model(entry, self.settings.max_rows))
 
     def declare_function(self, function: Function) -> None:
         """Serve a Python function in this process."""

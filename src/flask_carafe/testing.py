@@ -36,12 +36,13 @@ def serving(app: Flask, *, wait_s: float = 120.0) -> Iterator[Flask]:
     :raises NotReady: a declared model was refused, or is not up within ``wait_s``.
     """
     state = _state(app)
-    state.hosted = True
-    state.start()
+    before, state.hosted = state.hosted, True
     try:
+        state.start()
         _wait(state, time.monotonic() + wait_s)
         yield app
     finally:
+        state.hosted = before
         state.stop()
         if is_steward_there(run_dir(state.settings.home)):
             _in_thread(_stop_steward(state))

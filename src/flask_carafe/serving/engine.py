@@ -41,6 +41,7 @@ class Limits(msgspec.Struct, frozen=True):
     queue_rows: int = 4096
     queue_bytes: int = 64 << 20
     threads: int = 16
+    default_model: str = ""
 
 
 class Engine:
@@ -216,7 +217,8 @@ class Engine:
 
     def hand_over(self, model: Model, rows: Rows, deadline: float, done: Callable[[Any], None]) -> None:
         """:meth:`submit` from another thread; refusals reach ``done`` as well. The loop is woken once for all that came."""
-        assert self.loop is not None
+        if self.loop is None:
+            raise NotReady(model.entry.name, "the server is stopping")
         self.inbox.append((model, rows, deadline, done))
         if not self.is_woken:
             self.is_woken = True

@@ -93,7 +93,7 @@ class Link:
 
     def _apply(self, data: TableData) -> None:
         engine = self.engine
-        engine.apply(RoutingTable(data, engine.limits.max_rows, engine.table, engine.local))
+        engine.apply(RoutingTable(data, engine.limits.max_rows, engine.table, engine.local, engine.limits.default_model))
 
 
 class Message(msgspec.Struct):

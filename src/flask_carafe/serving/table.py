@@ -111,21 +111,31 @@ class Model:
 
 
 class RoutingTable:
-    """Names and paths to models. ``revision`` grows with each table of one ``epoch``."""
+    """Names and paths to models. ``revision`` grows with each table of one ``epoch``.
 
-    def __init__(self, data: TableData, max_rows: int = 10_000, before: RoutingTable | None = None, local: Mapping[str, Model] | None = None) -> None:
+    :param default: the application's own word on its default model; without it the table's.
+    """
+
+    def __init__(
+        self, data: TableData, max_rows: int = 10_000, before: RoutingTable | None = None, local: Mapping[str, Model] | None = None, default: str = ""
+    ) -> None:
         old = before.models if before else {}
         self.epoch, self.revision, self.media = data.epoch, data.revision, data.media
         self.models: dict[str, Model] = {entry.name: Model(entry, max_rows, old.get(entry.name)) for entry in data.models}
         self.models.update(local or {})
-        self.default = data.default_model or (next(iter(self.models)) if len(self.models) == 1 else None)
+        self.chosen = default or data.default_model
+        self.default = self._default()
         self.paths = self._paths()
+
+    def _default(self) -> str | None:
+        """As chosen, else the only one there is."""
+        return self.chosen or (next(iter(self.models)) if len(self.models) == 1 else None)
 
     def with_model(self, model: Model) -> RoutingTable:
         """The same table with ``model`` in it."""
         table = copy.copy(self)
         table.models = self.models | {model.entry.name: model}
-        table.default = self.default or (model.entry.name if len(table.models) == 1 else None)
+        table.default = table._default()
         table.paths = table._paths()
         return table
 
@@ -142,7 +152,7 @@ class RoutingTable:
     @classmethod
     def of_local(cls, local: Mapping[str, Model], max_rows: int, default: str = "") -> RoutingTable:
         """A table of nothing but functions of the application, before any steward was met."""
-        return cls(TableData(default_model=default or None), max_rows, None, local)
+        return cls(TableData(), max_rows, None, local, default)
 
     @classmethod
     def read(cls, text: bytes, max_rows: int = 10_000, before: RoutingTable | None = None, local: Mapping[str, Model] | None = None) -> RoutingTable:
