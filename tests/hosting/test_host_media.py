@@ -157,11 +157,14 @@ def test_documents_that_cannot_be_read_are_errors_of_their_rows(media: Peer) -> 
     huge = zipped(word__document=bytes(70 << 20))
     entity = zipped(word__document=b'<!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>')
     whole = pdf("words")
-    files = [huge, entity, zipped(a=b"1"), docx("x")[:300], whole[:200], b"%PDF-1.7 nonsense", b"\x00\x01\x02", b"   ", pdf("")]
+    header = '<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>'.encode("utf-16")
+    entity_in_header = zipped(word__document=b"<x>words</x>", word__header1=header)
+    files = [huge, entity, entity_in_header, zipped(a=b"1"), docx("x")[:300], whole[:200], b"%PDF-1.7 nonsense", b"\x00\x01\x02", b"   ", pdf("")]
     files += [b"x" * 2_000_001, b"fine"]
     values, errors = convert(media, {"kind": "document"}, *files)
-    assert [error.row for error in errors] == list(range(10)) and values[10] == "fine"
-    assert "64 MiB" in errors[0].message and "entities" in errors[1].message and "2 million" in errors[9].message
+    assert [error.row for error in errors] == list(range(11)) and values[11] == "fine"
+    assert "64 MiB" in errors[0].message and "2 million" in errors[10].message
+    assert "entities" in errors[1].message and "entities" in errors[2].message
 
 
 def test_the_media_host_needs_no_signature_and_is_ready_at_once(media: Peer) -> None:

@@ -9,6 +9,7 @@ MOST_TEXT = 2000000  # characters
 MOST_PAGES = 500
 MOST_UNPACKED = 64 << 20
 MOST_PARTS = 2000
+TEXT_PARTS = ("word/document", "word/header", "word/footer")  # what docx2txt reads
 
 
 def convert(blob, want):
@@ -69,8 +70,9 @@ def docx(blob):
                 raise Refused("the document unpacks to more than 64 MiB")
             if "word/document.xml" not in names:
                 raise Refused("the file is a zip archive, but not a Word document")
-            if b"<!DOCTYPE" in archive.read("word/document.xml"):
-                raise Refused("the document declares entities")
+            for name in names:
+                if name.startswith(TEXT_PARTS) and b"<!DOCTYPE" in archive.read(name).replace(b"\x00", b""):  # in UTF-16 as well
+                    raise Refused("the document declares entities")
     except (zipfile.BadZipFile, OSError, ValueError) as exc:
         if isinstance(exc, Refused):
             raise
