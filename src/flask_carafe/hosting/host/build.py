@@ -23,18 +23,23 @@ def flat(column):
         array = np.frombuffer(data, dtype=NUMPY[column.dtype])
         if not array.flags.aligned:
             array = array.copy()
-    if array.flags.writeable:
-        array.flags.writeable = False
-    return array
+    return locked(array)
 
 
 def floating(column, dtype=np.float64):
-    """The values of a fixed column as floats, flat, NaN where missing."""
+    """The values of a fixed column as floats, flat, NaN where missing; read-only."""
     array = flat(column)
     if column.mask is not None:
         array = array.astype(dtype)
         array[np.frombuffer(column.mask, dtype=np.uint8) != 0] = np.nan
-    return array if array.dtype == dtype else array.astype(dtype)
+    return locked(array if array.dtype == dtype else array.astype(dtype))
+
+
+def locked(array):
+    """``array``, read-only: a model that changed it would change its own next answer."""
+    if array.flags.writeable:
+        array.flags.writeable = False
+    return array
 
 
 def objects(column, missing):
@@ -62,9 +67,9 @@ class Matrix(object):
 
     def build(self, columns, n):
         column = columns[0]
-        array = floating(column, self.dtype) if column.mask is not None or column.dtype not in (1, 2) else flat(column)
+        array = floating(column, self.dtype) if column.mask is not None or column.dtype not in (wire.FLOAT64, wire.FLOAT32) else flat(column)
         if array.dtype != self.dtype:
-            array = array.astype(self.dtype)
+            array = locked(array.astype(self.dtype))
         return array.reshape(n, self.width)
 
     def take(self, batch, rows):

@@ -247,6 +247,8 @@ def pack(array, code, width, errors):
         if array.dtype.kind not in KINDS[code]:
             if code != wire.INT64 or array.dtype.kind != "f" or not np.all(array == np.floor(array)):
                 raise OutputInvalid("the model answered values of type %s" % array.dtype)
+        if code == wire.INT64 and array.dtype.kind in "uf" and array.size and (array.max() >= 2.0**63 or array.min() < -(2.0**63)):
+            raise OutputInvalid("the model answered a number that no 64-bit integer holds")
         if code in (wire.FLOAT64, wire.FLOAT32):
             return wire.Packed(code, width, floats(array, errors, NUMPY[code]))
         return wire.Packed(code, width, np.ascontiguousarray(array, dtype=NUMPY[code]).tobytes())
