@@ -49,6 +49,22 @@ class Hanging:
         while True:
             pass
 
+class Slow:
+    def predict(self, rows):
+        import time
+        time.sleep(2.0)
+        return [row["x"] for row in rows]
+
+class Mute(Exception):
+    def __str__(self):
+        raise ValueError("no words")
+
+def wordless(x: float) -> float:
+    raise Mute()
+
+def torn(x: float) -> float:
+    raise ValueError("half a pair: \\udcff")
+
 class Deep:
     def predict(self, rows):
         return self.predict(rows)
@@ -151,6 +167,14 @@ def test_a_model_that_leaves_or_recurses_fails_its_rows_and_the_host_lives(host:
     for _ in range(2):
         _, errors = host.predict(numbers(1, 2))
         assert [error.row for error in errors] == [0, 1] and errors[0].reason.startswith(text)
+
+
+@pytest.mark.parametrize(("name", "reason"), [("wordless", "Mute: its message cannot be told"), ("torn", "ValueError: half a pair: ?")])
+def test_an_exception_that_cannot_be_told_fails_its_row_and_the_host_lives(host: Peer, code: Path, name: str, reason: str) -> None:
+    python(host, code, name, x="float64")
+    for _ in range(2):
+        _, errors = host.predict(numbers(1))
+        assert [error.reason for error in errors] == [reason]
 
 
 def test_what_is_no_answer_of_the_promised_type_fails_its_row(host: Peer, code: Path) -> None:
@@ -264,6 +288,21 @@ def test_a_host_that_hangs_when_nobody_is_left_ends_by_itself(zygote: Zygote, co
     host.send(numbers(1))
     host.close()
     wait_for(lambda: not is_alive(host.hello["pid"]))
+
+
+def test_a_model_that_may_take_long_is_not_ended_before_its_own_limit(zygote: Zygote, code: Path) -> None:
+    with zygote.host(limits={"orphan_s": 1.0}) as host:
+        python(host, code, "Slow", x="float64")
+        host.request({"op": "configure", "signature": host.signature, "timeout_ms": 3000})
+        columns, errors = host.predict(numbers(7))
+        assert (columns[0].values, errors) == ([7.0], [])
+
+
+def test_a_signature_that_a_runtime_cannot_make_sense_of_is_refused_and_the_host_lives(host: Peer, code: Path) -> None:
+    assert host.load((f"{code}:odd", "python"))["ok"]
+    reply = host.request({"op": "configure", "signature": {"fields": [{"name": "x", "dtype": "float999"}]}})
+    assert not reply["ok"] and "float999" in reply["error"]["message"]
+    assert host.request({"op": "status"})["ok"]
 
 
 def test_hosts_do_not_hear_the_signals_of_a_terminal(host: Peer) -> None:

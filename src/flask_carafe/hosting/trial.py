@@ -137,7 +137,9 @@ class Trial:
             raise TrialFailed(str(exc), exc.hint) from exc
 
     async def configure(self, signature: Signature) -> None:
-        message = {"op": "configure", "signature": msgspec.to_builtins(signature), "max_batch_rows": self.max_batch_rows}
+        message = {
+            "op": "configure", "signature": msgspec.to_builtins(signature), "max_batch_rows": self.max_batch_rows, "timeout_ms": self.spec.timeout_ms,
+        }  # fmt: skip
         reply = await self.handle.request(message, ANSWER_TIMEOUT_S)
         if not reply.get("ok"):
             self.refuse(TrialFailed, f"Its inputs cannot be built: {(reply.get('error') or {}).get('message', 'no reason given')}")

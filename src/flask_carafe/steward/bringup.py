@@ -80,7 +80,7 @@ async def bring_back(supervisor: Supervisor, recipe: Recipe, facts: dict[str, An
 async def _reload(handle: HostHandle, recipe: Recipe, facts: dict[str, Any]) -> None:
     await asked(handle, recipe.load, LOAD_TIMEOUT_S)
     signature = msgspec.convert(facts["signature"], Signature)
-    await asked(handle, {"op": "configure", "signature": facts["signature"], "max_batch_rows": facts["max_batch_rows"]})
+    await asked(handle, {"op": "configure", **{key: facts.get(key) for key in ("signature", "max_batch_rows", "timeout_ms")}})
     rows = trial_rows.packed(signature, [trial_rows.example(signature)])
     _, errors = await handle.predict(signature, rows, LOAD_TIMEOUT_S)
     if errors:

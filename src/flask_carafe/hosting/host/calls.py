@@ -124,8 +124,21 @@ def _blanks(model, n):
 def explain(exc):
     """Code and message of a failure. The last line says what it was; the traceback stands before it, for the asker's log."""
     if isinstance(exc, OutputInvalid):
-        return "model_output_invalid", str(exc)[:MOST_TEXT]
-    text = str(exc).strip().split("\n")[0][:MOST_TEXT]
+        return "model_output_invalid", words_of(exc)[:MOST_TEXT]
+    text = words_of(exc).strip().split("\n")[0][:MOST_TEXT]
     name = type(exc).__name__
-    trace = "".join(traceback.format_tb(exc.__traceback__)[-MOST_CALLS:])[-MOST_TRACE:]
+    trace = sendable("".join(traceback.format_tb(exc.__traceback__)[-MOST_CALLS:]))[-MOST_TRACE:]
     return "model_error", "Traceback (most recent call last):\n%s%s" % (trace, "%s: %s" % (name, text) if text else name)
+
+
+def words_of(exc):
+    """The text of an exception; one of a user's own may fail even at that, and must not take the host with it."""
+    try:
+        return sendable(str(exc))
+    except Exception:  # the edge round a user's model
+        return "its message cannot be told"
+
+
+def sendable(text):
+    """``text`` with what UTF-8 cannot carry, halves of surrogate pairs, replaced: the other side reads nothing else."""
+    return text.encode("utf-8", "replace").decode("utf-8")

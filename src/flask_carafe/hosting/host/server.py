@@ -15,7 +15,7 @@ import sys
 import time
 
 from . import birth, calls, memory, wire
-from .loading import load
+from .loading import explain, load
 from .refusal import LoadError
 
 PROTOCOL = 1
@@ -211,9 +211,14 @@ class Server(object):
     def _configure(self, message):
         if self.model is None:
             raise LoadError("not_loaded", "nothing is loaded yet")
-        self.layout = self.model.configure(message.get("signature") or {})
+        try:
+            self.layout = self.model.configure(message.get("signature") or {})
+        except LoadError:
+            raise
+        except Exception as exc:  # the edge round a user's model, which is looked at once more
+            raise explain(exc)
         self.max_batch_rows = max(1, int(message.get("max_batch_rows") or 256))
-        self.orphan_s = max(self.orphan_s, 0.003 * float(message.get("timeout_ms") or 0))
+        self.orphan_s, self.armed_at = max(self.orphan_s, 0.003 * float(message.get("timeout_ms") or 0)), -1e9
         return {"ok": True}
 
     def _status(self):
