@@ -5,12 +5,15 @@ from __future__ import annotations
 import pickle
 import pickletools
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import skops.io
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
 
 from flask_carafe.artifacts.inspection import look, refuse
 from flask_carafe.errors import ArtifactRefused
@@ -55,6 +58,14 @@ def read(data: bytes, folder: Path) -> None:
 @given(st.sampled_from(STARTS), st.one_of(st.binary(max_size=200), JUNK))
 def test_any_bytes_are_read_or_refused(folder: Path, start: bytes, rest: bytes) -> None:
     read(start + rest, folder)
+
+
+def test_a_skops_file_with_any_wrong_byte_is_read_or_refused(folder: Path) -> None:
+    path = folder / "model.skops"
+    skops.io.dump(LogisticRegression().fit([[0.0], [1.0]], [0, 1]), path, compression=zipfile.ZIP_DEFLATED)
+    data = path.read_bytes()
+    for place in range(0, len(data), 17):
+        read(data[:place] + bytes([data[place] ^ 0x55]) + data[place + 1 :], folder)
 
 
 VALUES = st.recursive(

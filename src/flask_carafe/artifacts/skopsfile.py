@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import lzma
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -60,7 +62,7 @@ def _schema(path: str | Path) -> dict[str, Any]:
                 raise LoadFailed(f"{path}: its schema is larger than {MOST_SCHEMA >> 20} MiB.", "Save the model again.")
             bad = archive.testzip()
             schema = msgspec.json.decode(archive.read("schema.json"))
-    except (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError, EOFError, OSError, msgspec.DecodeError) as exc:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, KeyError, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as exc:
         raise LoadFailed(f"{path}: the skops file is damaged or cut short.", "Copy or save the file again.") from exc
     if bad or not isinstance(schema, dict):
         raise LoadFailed(f"{path}: the skops file is damaged{f' at {bad}' if bad else ''}.", "Copy or save the file again.")
