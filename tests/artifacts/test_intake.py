@@ -39,6 +39,18 @@ def test_a_kept_file_that_was_changed_is_noticed_and_mended(tmp_path: Path) -> N
     verify(take_in(path, tmp_path))
 
 
+def test_a_home_that_takes_nothing_is_no_fault_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "model.pkl"
+    path.write_bytes(b"model")
+    with pytest.raises(HostFault, match=r"model\.pkl cannot be copied into .*: not a directory"):
+        take_in(path, path / "home")
+
+
+def test_text_that_is_no_path_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactRefused, match="is no path"):
+        take_in("model\0.pkl", tmp_path)
+
+
 def test_a_link_to_a_file_is_read_once_through_one_descriptor(tmp_path: Path) -> None:
     (tmp_path / "v1.pkl").write_bytes(b"one")
     link = tmp_path / "current.pkl"

@@ -39,6 +39,8 @@ def opened(path: str | Path) -> Iterator[BufferedReader]:
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except ValueError as exc:
+        raise ArtifactRefused(f"{path!r} is no path: {exc}.", "Name the model file itself.") from exc
     except OSError as exc:
         raise ArtifactRefused(f"{path}: {(exc.strerror or str(exc)).lower()}.", _way_out(exc)) from exc
     mode = os.fstat(descriptor).st_mode
@@ -73,7 +75,15 @@ def take_in(path: str | Path, home: str | Path) -> Stored:
     The copy is written under a temporary name, flushed to the disk and renamed, so a reader sees all of it or nothing.
 
     :raises ArtifactRefused: not a regular file, or it changed while it was read.
+    :raises HostFault: the home cannot take it: a full disk, a folder that may not be written to.
     """
+    try:
+        return _take_in(path, home)
+    except OSError as exc:
+        raise HostFault(f"{Path(path).name} cannot be copied into {home}: {(exc.strerror or str(exc)).lower()}.") from exc
+
+
+def _take_in(path: str | Path, home: str | Path) -> Stored:
     root = Path(home) / "artifacts"
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     with opened(path) as source, tempfile.NamedTemporaryFile(dir=root, prefix=".incoming-", delete=False) as copy:
