@@ -51,9 +51,9 @@ $(VENV)/.pins: requirements/test.txt
 $(VENV)/.ready: $(VENV)/.pins pyproject.toml
 	$(call package,$(VENV))
 
-# uWSGI comes as source only; without a C compiler its tests skip (in CI they fail instead).
+# uWSGI comes as source only, and what another Python built (pip keeps it) does not fit this one; without a C compiler its tests skip (in CI they fail instead).
 $(VENV)/.uwsgi: requirements/uwsgi.txt $(VENV)/.pins
-	@$(VENV)/bin/python $(INSTALL) -r requirements/uwsgi.txt >/dev/null 2>&1 || echo 'uWSGI could not be built here; its tests will skip.'
+	@$(VENV)/bin/python $(INSTALL) --no-cache-dir -r requirements/uwsgi.txt >/dev/null 2>&1 || echo 'uWSGI could not be built here; its tests will skip.'
 	@touch $@
 
 # --- the two commands of the README ----------------------------------------------------------------------------------

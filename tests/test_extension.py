@@ -14,6 +14,8 @@ from flask import Flask, abort, g, jsonify, render_template_string, request, ses
 
 import flask_carafe
 from flask_carafe import Carafe, current_carafe, prediction_made
+from flask_carafe.application import create_app
+from flask_carafe.config import Settings
 from flask_carafe.errors import ConfigError, ModelNotFound
 from flask_carafe.testing import stand_in
 
@@ -272,9 +274,10 @@ def test_the_wsgi_door_stands_before_the_app(tmp_path):
     assert client.options("/carafe/predict").headers["Allow"] == "POST, OPTIONS" or "POST" in client.options("/carafe/predict").headers["Allow"]
 
 
-def test_cors_is_for_named_origins_and_our_routes_alone(tmp_path):
+@pytest.mark.parametrize("door", ["flask", "wsgi"])
+def test_cors_is_for_named_origins_and_our_routes_alone(tmp_path, door):
     app = host_app(tmp_path)
-    Carafe(app, cors_origins=["https://app.example.org"])
+    Carafe(app, cors_origins=["https://app.example.org"], door=door)
     stand_in(app, "echo", lambda text: text, fields={"text": "text"})
     client, ours, other = app.test_client(), {"Origin": "https://app.example.org"}, {"Origin": "https://evil.example"}
     allowed = client.post("/carafe/predict", json={"text": ""}, headers=ours)
@@ -282,6 +285,16 @@ def test_cors_is_for_named_origins_and_our_routes_alone(tmp_path):
     assert "POST" in client.options("/carafe/predict", headers=ours).headers["Access-Control-Allow-Methods"]
     assert "Access-Control-Allow-Origin" not in client.post("/carafe/predict", json={"text": ""}, headers=other).headers
     assert "Access-Control-Allow-Origin" not in client.get("/", headers=ours).headers
+
+
+def test_the_wsgi_door_leaves_hosts_that_are_not_trusted_to_flask(tmp_path, monkeypatch):
+    monkeypatch.setattr("flask_carafe.application.setup", lambda *_: None)
+    app = create_app(Settings(home=tmp_path, door="wsgi", trusted_hosts=("models.example.org",)))
+    app.extensions["carafe"].state.hosted = False
+    stand_in(app, "echo", lambda text: text, fields={"text": "text"})
+    client = app.test_client()
+    assert client.post("/predict", json={"text": "hi"}, base_url="http://models.example.org:8000").json["prediction"] == "hi"
+    assert client.post("/predict", json={"text": "hi"}, base_url="http://evil.example").status_code == 400
 
 
 def test_settings_come_from_the_apps_config_and_mistakes_stop_the_start(tmp_path):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import socket
+import time
 
 import pytest
 
@@ -151,7 +153,8 @@ def test_a_bad_row_fails_alone_among_strangers(server):
 def test_a_request_has_its_own_deadline(server):
     answer = server.post("/models/slow/predict", {"seconds": 1.0}, X_Request_Timeout_Ms="100")
     assert answer.status == 504 and answer.json["code"] == "deadline_exceeded"
-    assert server.post("/predict", {"features": FLOWER}, X_Request_Timeout_Ms="soon").status == 400
+    for sent in ("soon", "3600001", "0000000000019999999999", "1" + "0" * 5000):
+        assert server.post("/predict", {"features": FLOWER}, X_Request_Timeout_Ms=sent).status == 400
 
 
 def test_unknown_models_versions_and_methods_say_so(server):
@@ -161,7 +164,7 @@ def test_unknown_models_versions_and_methods_say_so(server):
     refused = server.ask("GET", "/predict", headers={"Accept": "application/json"})
     assert refused.status == 405 and "POST" in refused.headers["allow"]
     for method in ("TRACE", "FOO", "DELETE"):
-        assert server.ask(method, "/predict").status == 405
+        assert server.ask(method, "/predict").status == 405 == server.ask(method, "/livez").status
 
 
 @pytest.mark.parametrize("sent", ["x" * 10_000, "a b", "caf\xe9", "<script>"])
@@ -173,3 +176,44 @@ def test_a_request_id_that_cannot_stand_in_a_log_is_replaced(server, sent):
 @pytest.mark.parametrize("path", ["/..%2fpredict", "/%252e%252e/predict", "/predict%00", "/models/" + "x" * 5000 + "/predict", "/models/%ff/predict"])
 def test_strange_paths_are_not_found(server, path):
     assert server.post(path, {"features": FLOWER}).status in {400, 404, 414}
+
+
+def test_a_part_without_a_name_is_no_form(server):
+    part = b"--x\r\nContent-Disposition: form-data%s\r\n\r\nv\r\n--x--\r\n"
+    for more in (b"", b'; filename="a.txt"'):
+        assert server.post("/api", part % more, Content_Type="multipart/form-data; boundary=x").status == 400
+
+
+def test_a_query_may_hold_bytes_beyond_ascii(server):
+    said = server.raw("GET /?q=☃ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+    assert b" 200 " in said.split(b"\r\n")[0] and "☃".encode() in said
+
+
+def test_an_underscore_in_a_headers_name_makes_it_no_other_header(server):
+    said = server.raw(b"GET /docs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent_Length: x\r\nContent_Type: text/css\r\n\r\n")
+    assert b" 200 " in said.split(b"\r\n")[0]
+
+
+def test_metrics_are_told_to_whoever_asks_for_a_strange_version(server):
+    assert server.ask("GET", "/metrics", headers={"Accept": "application/openmetrics-text; version=abc"}).status == 200
+
+
+def test_a_client_that_leaves_within_its_body_is_no_error_of_ours(server, folder):
+    before = (folder / "serve.log").read_text().count("Traceback")
+    for path in (b"/predict", b"/models/iris"):
+        server.raw(b"POST " + path + b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{", wait=0.2)
+    assert server.post("/predict", {"features": FLOWER}).status == 200
+    assert (folder / "serve.log").read_text().count("Traceback") == before
+
+
+def test_chunked_bodies_count_against_the_budget_of_a_worker(start, tmp_path):
+    (tmp_path / "f.py").write_text("def f(x: int) -> int:\n    return x\n")
+    server = start("f=f.py:f", workers=1, CARAFE_READING_BYTES="100000")
+    half = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nea60\r\n" + b" " * 60_000 + b"\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as first:
+        first.sendall(half)
+        time.sleep(0.2)
+        assert b" 429 " in server.raw(half, wait=2).split(b"\r\n")[0]
+        first.sendall(b'7\r\n{"x":1}\r\n0\r\n\r\n')
+        assert b" 200 " in first.recv(100).split(b"\r\n")[0]
+    assert server.post("/predict", b" " * 60_000 + b'{"x": 1}').status == 200

@@ -19,7 +19,7 @@ Get = Callable[[str], str | None]
 def serve(state: CarafeState, find: Callable[[], Model], header: Get, body: Callable[[], bytes], door: str) -> Reply:
     """Status, headers and body for one request.
 
-    :param find: the model that is asked; may raise.
+    :param find: the model that is asked; may raise. Asked again when the body is there: a new version may have come meanwhile.
     :param header: a request header by its lower-case name.
     :param body: reads the body, under the limits of the settings; may raise.
     """
@@ -30,7 +30,9 @@ def serve(state: CarafeState, find: Callable[[], Model], header: Get, body: Call
         state.at_first_need()
         model = find()
         patience = timeout_s(header("x-request-timeout-ms"), state.settings.predict_timeout_s)
-        rows = read_rows(model, header("content-type"), body())
+        said = body()
+        model = find()
+        rows = read_rows(model, header("content-type"), said)
         answer = checked(model, ask_blocking(state.engine, model, rows, patience))
         reply = write_answer(model, answer, rows.scalar, prediction_id, told, header("accept"))
     except CarafeError as error:

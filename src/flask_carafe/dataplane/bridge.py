@@ -76,6 +76,11 @@ class Bridge:
             part = await loop.run_in_executor(self.pool, response.next_part)
 
 
+def _as_latin(text: str) -> str:
+    """Text whose characters are bytes, as WSGI has it."""
+    return text.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
 def environ(scope: Any, body: bytes) -> dict[str, Any]:
     """The WSGI environment of an RSGI scope."""
     server, _, port = scope.server.rpartition(":")
@@ -83,8 +88,8 @@ def environ(scope: Any, body: bytes) -> dict[str, Any]:
     found: dict[str, Any] = {
         "REQUEST_METHOD": scope.method,
         "SCRIPT_NAME": "",
-        "PATH_INFO": scope.path.encode("utf-8", "surrogateescape").decode("latin-1"),
-        "QUERY_STRING": scope.query_string,
+        "PATH_INFO": _as_latin(scope.path),
+        "QUERY_STRING": _as_latin(scope.query_string),
         "SERVER_NAME": server,
         "SERVER_PORT": port,
         "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
@@ -100,10 +105,12 @@ def environ(scope: Any, body: bytes) -> dict[str, Any]:
         "wsgi.run_once": False,
     }
     for name, value in scope.headers.items():
+        if "_" in name:  # X_Forwarded_For must not pass for X-Forwarded-For, nor content_length for Content-Length
+            continue
         key = name.upper().replace("-", "_")
         if key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
             found[key] = value
-        elif "_" not in name:  # X_Forwarded_For must not pass for X-Forwarded-For
+        else:
             found["HTTP_" + key] = f"{found['HTTP_' + key]},{value}" if "HTTP_" + key in found else value
     if "HTTP_TRANSFER_ENCODING" in found:
         found["CONTENT_LENGTH"] = str(len(body))

@@ -32,9 +32,11 @@ def read_form(body: bytes, content_type: str) -> tuple[Mapping[str, list[str]], 
         raise TooLarge("A form", f"{MOST_PARTS:,} parts or 1 MiB of text") from exc
     except ValueError as exc:
         raise BadRequest("The form cannot be read: it is not what its Content-Type says.") from exc
+    if None in values or None in files:
+        raise BadRequest("A part of the form has no name.")
     for name in files:
         if len(files.getlist(name)) > 1:
-            raise InvalidInput(f"{name} has {len(files.getlist(name))} files; a form is one row and takes one.", ())
+            raise InvalidInput(f"{name[:60]} has {len(files.getlist(name))} files; a form is one row and takes one.", ())
     uploads = {name: Upload(filename=file.filename or "", content_type=file.mimetype, data=file.read()) for name, file in files.items()}
     return {name: values.getlist(name) for name in values}, uploads
 

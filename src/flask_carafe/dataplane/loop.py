@@ -9,7 +9,8 @@ import asyncio
 import gc
 import logging
 import os
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from time import monotonic
 from typing import Any
 
@@ -24,7 +25,7 @@ from ..serving.table import Model
 from ..state import CarafeState
 from .bridge import Bridge
 from .cors import allow_origin
-from .native import Reply, read_rows, timeout_s, unexpected, write_answer, write_error
+from .native import Reply, is_trusted, read_rows, timeout_s, unexpected, write_answer, write_error
 
 log = logging.getLogger(__name__)
 LARGE_BYTES = 256 << 10
@@ -98,18 +99,13 @@ class LoopDoor:
             if self.prefix:
                 path = path[len(self.prefix) :] if path.startswith(self.prefix + "/") else ""
             model = self.state.engine.table.paths.get(path)
-            if model is not None and self._trusts(scope):
-                return self._predict(model, scope.headers, protocol)
-        elif path == "/livez":
+            if model is not None and is_trusted(scope.headers.get("host"), self.state.settings.trusted_hosts):
+                return self._predict(model, path, scope.headers, protocol)
+        elif path == "/livez" and scope.method in ("GET", "HEAD"):
             return _say(LIVE, protocol)
         return self._to_flask(scope, protocol)
 
-    def _trusts(self, scope: Any) -> bool:
-        """Whether the Host is one that this server goes by; Flask words the refusal if not."""
-        trusted = self.state.settings.trusted_hosts
-        return not trusted or (scope.headers.get("host") or "").partition(":")[0] in trusted
-
-    async def _predict(self, model: Model, headers: Any, protocol: Any) -> None:
+    async def _predict(self, model: Model, path: str, headers: Any, protocol: Any) -> None:
         began = monotonic()
         state, get = self.state, headers.get
         prediction_id = state.ids.next()
@@ -118,10 +114,12 @@ class LoopDoor:
         try:
             patience = timeout_s(get("x-request-timeout-ms"), state.settings.predict_timeout_s)
             said = await self._read(get("content-length"), protocol)
+            model = state.engine.table.paths.get(path, model)  # a new version may have come while the body did
             if len(said) < LARGE_BYTES:
                 rows = read_rows(model, get("content-type"), said)
             else:  # reading it may take a while, and the loop is everyone's
-                rows = await asyncio.to_thread(read_rows, model, get("content-type"), said)
+                with self._held(len(said)):
+                    rows = await asyncio.to_thread(read_rows, model, get("content-type"), said)
             answer = await ask(state.engine, model, rows, monotonic() + patience, watch.begin)
             if answer.errors:
                 checked(model, answer)
@@ -158,6 +156,8 @@ class LoopDoor:
                 body: bytes = await protocol()
                 return body
             return await self._read_chunks(protocol, most)
+        except RuntimeError as exc:  # as the server tells that the client has left
+            raise BadRequest("The body ended before its Content-Length.") from exc
         except asyncio.CancelledError:
             if task.uncancel() or self.readers[task] > monotonic():
                 raise
@@ -168,12 +168,27 @@ class LoopDoor:
 
     async def _read_chunks(self, protocol: Any, most: int) -> bytes:
         parts, size = [], 0
-        async for part in protocol:
-            size += len(part)
-            if size > most:
-                raise TooLarge("The body", show_size(most))
-            parts.append(part)
+        try:
+            async for part in protocol:
+                size += len(part)
+                self.reading_bytes += len(part)
+                if size > most:
+                    raise TooLarge("The body", show_size(most))
+                if self.reading_bytes > self.state.settings.reading_bytes:
+                    raise TooMuchAtOnce
+                parts.append(part)
+        finally:
+            self.reading_bytes -= size
         return b"".join(parts)
+
+    @contextmanager
+    def _held(self, size: int) -> Iterator[None]:
+        """Count ``size`` bytes that wait for a thread as if they were still being read: their number must have an end as well."""
+        self.reading_bytes += size
+        try:
+            yield
+        finally:
+            self.reading_bytes -= size
 
     async def _to_flask(self, scope: Any, protocol: Any) -> None:
         try:
@@ -188,4 +203,5 @@ class LoopDoor:
         except CarafeError as error:
             protocol.response_bytes(*write_error(error, self.state.ids.next()))
             return
-        await self.bridge.respond(scope, body, protocol)
+        with self._held(len(body)):
+            await self.bridge.respond(scope, body, protocol)

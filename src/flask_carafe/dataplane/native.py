@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -22,10 +22,16 @@ from .forms import read_form
 log = logging.getLogger(__name__)
 encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
 JSON, CSV, NDJSON = "application/json", "text/csv", "application/x-ndjson"
+MOST_TIMEOUT_MS = 3_600_000
 CHARSETS = ("utf-8", "utf8", "us-ascii", "iso-8859-1", "latin-1", "utf-16", "windows-1252")
 Headers = list[tuple[str, str]]
 Reply = tuple[int, Headers, bytes]
 Reader = Callable[[Decoder, bytes, str, str], Rows | Pending]  # decoder, body, the whole Content-Type, its charset
+
+
+def is_trusted(host: str | None, trusted: Sequence[str]) -> bool:
+    """Whether ``Host`` is one that this server goes by; Flask, which knows more spellings, words the refusal if not."""
+    return not trusted or (host or "").partition(":")[0] in trusted
 
 
 # ---- in
@@ -97,7 +103,7 @@ def timeout_s(header: str | None, default_s: float) -> float:
     """
     if not header:
         return default_s
-    if not header.isascii() or not header.isdigit() or not 0 < int(header[:12]) <= 3_600_000:
+    if len(header) > 12 or not header.isascii() or not header.isdigit() or not 0 < int(header) <= MOST_TIMEOUT_MS:
         raise BadRequest(f"X-Request-Timeout-Ms must be a whole number from 1 to 3,600,000, got {header[:40]!r}.")
     return int(header) / 1000
 
@@ -121,11 +127,11 @@ def write_answer(  # noqa: PLR0917 - on the request path, where keywords cost
     ]
     if model.entry.unverified:
         headers.append(("x-carafe-unverified", ascii(model.entry.unverified)[1:-1][:500]))
-    if accept and accept not in ("*/*", JSON):
-        table = _as_table(model, answer, accept, headers)
-        if table is not None:
-            return 200, headers, table
     try:
+        if accept and accept not in ("*/*", JSON):
+            table = _as_table(model, answer, accept, headers)
+            if table is not None:
+                return 200, headers, table
         return 200, headers, encode(answer_body(model, answer, scalar, prediction_id))
     except (TypeError, ValueError, RecursionError) as exc:
         raise OutputInvalid(model.entry.name, "it is not made of texts, numbers, lists and objects") from exc

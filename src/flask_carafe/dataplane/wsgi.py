@@ -10,6 +10,8 @@ from ..config import show_size
 from ..errors import BadRequest, TooLarge
 from ..state import CarafeState
 from .blocking import serve
+from .cors import allow_origin
+from .native import is_trusted
 
 NAMES = {"content-type": "CONTENT_TYPE", "accept": "HTTP_ACCEPT", "x-request-id": "HTTP_X_REQUEST_ID"}
 NAMES["x-request-timeout-ms"] = "HTTP_X_REQUEST_TIMEOUT_MS"
@@ -26,14 +28,19 @@ class WsgiDoor:
         self.app, self.state, self.prefix = app, state, prefix
 
     def __call__(self, environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
-        path = environ.get("PATH_INFO", "")
+        state, path = self.state, environ.get("PATH_INFO", "")
         if environ["REQUEST_METHOD"] != "POST" or not path.startswith(self.prefix):
             return self.app(environ, start_response)
-        self.state.at_first_need()
-        model = self.state.table.paths.get(path[len(self.prefix) :])
-        if model is None:
+        state.at_first_need()
+        path = path[len(self.prefix) :]
+        model = state.table.paths.get(path)
+        if model is None or not is_trusted(environ.get("HTTP_HOST"), state.settings.trusted_hosts):
             return self.app(environ, start_response)
-        status, headers, body = serve(self.state, lambda: model, lambda name: environ.get(NAMES[name]), lambda: self._body(environ), "wsgi")
+        status, headers, body = serve(
+            state, lambda: state.table.paths.get(path, model), lambda name: environ.get(NAMES[name]), lambda: self._body(environ), "wsgi"
+        )
+        if state.settings.cors_origins:
+            allow_origin(state.settings.cors_origins, environ.get("HTTP_ORIGIN"), headers)
         start_response(f"{status} {HTTPStatus(status).phrase}", [*headers, ("content-length", str(len(body)))])
         return [body]
 
@@ -46,7 +53,10 @@ class WsgiDoor:
             raise TooLarge("The body", show_size(limit))
         if not length and not environ.get("wsgi.input_terminated"):
             return b""
-        body: bytes = environ["wsgi.input"].read(int(length) if length else limit + 1)
+        try:
+            body: bytes = environ["wsgi.input"].read(int(length) if length else limit + 1)
+        except OSError as exc:  # as servers tell that the client has left
+            raise BadRequest("The body cannot be read to its end.") from exc
         if len(body) > limit:
             raise TooLarge("The body", show_size(limit))
         if length and len(body) < int(length):

@@ -112,5 +112,8 @@ def exposition(recorder: Recorder, ready: int, accept: str = "", restarts: Mappi
     """
     registry = CollectorRegistry(auto_describe=False)
     registry.register(CarafeCollector(recorder, ready, restarts or {}))
-    encoder, content_type = choose_encoder(accept)
+    try:
+        encoder, content_type = choose_encoder(accept)
+    except (TypeError, ValueError):  # it wants a version that is no number
+        encoder, content_type = choose_encoder("")
     return encoder(registry), content_type

@@ -117,7 +117,7 @@ class Links:
             reply = await self._handle(link, message)
         except CarafeError as exc:
             reply = {"op": "error", **exc.as_json()}
-        except (msgspec.MsgspecError, KeyError, TypeError) as exc:
+        except (msgspec.MsgspecError, KeyError, TypeError, ValueError, RecursionError) as exc:
             reply = {"op": "error", "error": f"The message cannot be understood: {exc}", "code": "malformed"}
         if reply is not None:
             link.send(json_line(reply))

@@ -7,7 +7,7 @@ import logging
 import time
 from typing import Any
 
-from ..errors import CarafeError, HostFault
+from ..errors import CarafeError
 from ..hosting.backoff import Backoff
 from ..hosting.handle import HostHandle
 from . import bringup
@@ -15,10 +15,11 @@ from .owner import Owner, host_entry
 
 log = logging.getLogger(__name__)
 MEDIA_LIBRARIES = ("PIL", "PIL.Image", "pypdf", "docx2txt")
+MOST_ADDRESS_BYTES = 8 << 30  # a file that unpacks without end fails alone, and takes no machine with it; libraries reserve some 2 GiB
 
 
 class MediaKeeper:
-    """The host that decodes pictures and documents, kept while some model wants it."""
+    """The host that decodes pictures and documents, kept from the first model on that wants it."""
 
     name = "media"
 
@@ -69,11 +70,7 @@ class MediaKeeper:
 
     async def _start(self) -> None:
         try:
-            handle = await self._owner.supervisor.start_host(MEDIA_LIBRARIES)
-            reply = await handle.request({"op": "load", "files": [], "options": {"runtime": "media"}}, bringup.LOAD_TIMEOUT_S)
-            if not reply.get("ok"):
-                await self._owner.supervisor.stop_host(handle)
-                raise HostFault(str(reply.get("error", {}).get("message", "no reason given")))
+            handle = await self._loaded()
         except CarafeError as exc:
             delay = max(0.5, self._backoff.after_crash(time.monotonic()))
             log.error("No host for pictures and documents: %s It is tried again in %g s.", exc, delay)
@@ -82,3 +79,13 @@ class MediaKeeper:
         self._handle = handle
         self._backoff.started(time.monotonic())
         self._owner.publish()
+
+    async def _loaded(self) -> HostHandle:
+        supervisor = self._owner.supervisor
+        handle = await supervisor.start_host(MEDIA_LIBRARIES, limits={"address_bytes": MOST_ADDRESS_BYTES})
+        try:
+            await bringup.asked(handle, {"op": "load", "files": [], "options": {"runtime": "media"}}, bringup.LOAD_TIMEOUT_S)
+        except CarafeError:
+            await supervisor.stop_host(handle)
+            raise
+        return handle
