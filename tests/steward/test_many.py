@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import time
 from pathlib import Path
@@ -62,6 +63,7 @@ def test_pictures_have_a_host_of_their_own_which_is_replaced_when_it_dies(home: 
         await home.link.declare([home.spec("bright", code, fields={"picture": {"kind": "image"}}, input="picture=image:2x2:L")], "")
         await home.until(lambda entry: entry["state"] == "ready", name="bright")
         first = await media_host(home, None)
+        assert resource.prlimit(first, resource.RLIMIT_AS) == (4 << 30, 4 << 30)
         os.kill(first, signal.SIGKILL)
         assert await media_host(home, first) != first
 

@@ -15,7 +15,7 @@ from .owner import Owner, host_entry
 
 log = logging.getLogger(__name__)
 MEDIA_LIBRARIES = ("PIL", "PIL.Image", "pypdf", "docx2txt")
-MOST_ADDRESS_BYTES = 8 << 30  # a file that unpacks without end fails alone, and takes no machine with it; libraries reserve some 2 GiB
+MOST_ADDRESS_BYTES = 4 << 30  # a file that unpacks without end fails alone and takes no machine with it; libraries take some 400 MiB
 
 
 class MediaKeeper:
