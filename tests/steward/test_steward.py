@@ -259,6 +259,8 @@ def test_a_message_that_makes_no_sense_is_answered_and_harms_nobody(home: Any) -
             await home.link.ask({"op": "dance"})
         with pytest.raises(HostFault, match="understood"):
             await home.link.ask({"op": "declare", "specs": [{"name": 3}]})
+        with pytest.raises(HostFault, match="understood"):
+            await home.link.ask({"op": "ack", "revision": "the last one"})
         with pytest.raises(HostFault, match="no model"):
             await home.link.ask({"op": "reload", "model": "nobody"})
         assert (await status(home))["op"] == "status"
