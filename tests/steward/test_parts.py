@@ -19,7 +19,7 @@ from flask_carafe.cli.watching import Watcher
 from flask_carafe.config import Settings
 from flask_carafe.errors import ConfigError
 from flask_carafe.operations.declare import declared_models
-from flask_carafe.steward.clock import KeepFilesYoung, run_jobs
+from flask_carafe.steward.clock import KeepFilesYoung, KeepLogShort, run_jobs
 from flask_carafe.steward.declared import DeclaredFile
 from flask_carafe.steward.table import TableFile, TableMaker
 
@@ -108,6 +108,20 @@ def test_upkeep_makes_every_file_of_the_run_directory_young(tmp_path: Path) -> N
     assert (tmp_path / "hosts" / "h1.json").stat().st_mtime == now.timestamp()
 
 
+def test_a_log_that_grew_long_is_put_aside_and_written_on(tmp_path: Path) -> None:
+    log, job = tmp_path / "steward.log", KeepLogShort(tmp_path)
+    assert job.step(datetime.now(UTC)) == 0
+    with log.open("ab") as written:
+        written.write(b"x" * (5 << 20))
+        written.flush()
+        assert job.step(datetime.now(UTC)) == 1
+        written.write(b"more\n")
+        written.flush()
+        assert job.step(datetime.now(UTC)) == 0
+    assert log.read_bytes() == b"more\n"
+    assert (tmp_path / "steward.log.1").stat().st_size == 5 << 20
+
+
 def test_serve_says_how_each_model_came_up() -> None:
     ready = {"name": "iris", "state": "ready", "runtime": "scikit-learn 1.9.1", "memory_bytes": 1_700_000, "unverified": ""}
     assert click.unstyle(describe(ready, 1.23)) == "iris: ready in 1.2 s (scikit-learn 1.9.1, 1.6 MiB)"
@@ -146,11 +160,16 @@ def test_the_watcher_sees_a_changed_model_a_changed_configuration_and_nothing_el
     settings = Settings.load(environ={}, directory=tmp_path)
     watcher = Watcher(declared_models(settings), settings)
     assert not watcher.look().models
-    model.write_bytes(b"22")
+    for data in (b"22", b"333"):
+        model.write_bytes(data)
+        assert not watcher.look().models, "it may still be being written"
     assert watcher.look().models == ["iris"]
-    config.write_text("models:\n  iris: {files: iris.joblib, description: Flowers.}\n")
-    changed = watcher.look().specs
+    assert not watcher.look().models
+    (tmp_path / "rose.joblib").write_bytes(b"1")
+    config.write_text("models:\n  iris: {files: iris.joblib, description: Flowers.}\n  rose: rose.joblib\n")
+    changed = (watcher.look(), watcher.look())[1].specs
     assert changed is not None
     assert changed[0].description == "Flowers."
+    assert watcher.look().models == []
     config.write_text("models: {iris: {filse: iris.joblib}}\n")
-    assert "cannot be used" in watcher.look().error
+    assert "cannot be used" in (watcher.look(), watcher.look())[1].error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -15,7 +16,8 @@ from ..errors import HostFault
 from .process import PYTHON_VARIABLE, clean_environment, interpreter, peer_uid, spawn
 from .rundir import BASE_VARIABLE, run_dir
 
-SOCKET_NAME = "steward.sock"
+SOCKET_NAME, LOG_NAME = "steward.sock", "steward.log"
+MOST_LOG_BYTES = 4 << 20
 STEWARD_VARIABLES = ("CARAFE_LOG_FORMAT", "CARAFE_LOG_LEVEL", "_CARAFE_STEWARD_IDLE_S", "_CARAFE_HOST_IDLE_S")
 
 
@@ -65,9 +67,9 @@ def _start(home: str | os.PathLike[str], directory: Path, log_to_stderr: bool) -
     passed = {name: os.environ[name] for name in STEWARD_VARIABLES if name in os.environ}
     passed |= {name: made for name, made in ((PYTHON_VARIABLE, interpreter()), (BASE_VARIABLE, str(directory.parent))) if os.environ.get(name)}
     arguments = [interpreter(), "-m", "flask_carafe.steward", "--home", os.path.abspath(home), "--detach"]
-    log = None if log_to_stderr else directory / "steward.log"
-    if log is not None and log.exists() and log.stat().st_size > 4 * 1024 * 1024:
-        log.replace(directory / "steward.log.1")
+    log = None if log_to_stderr else directory / LOG_NAME
+    if log is not None:
+        shorten(log)
     process = spawn(arguments, log=log, env=clean_environment(passed), cwd="/")
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(10.0)
@@ -99,9 +101,19 @@ def try_lock(descriptor: int) -> bool:
     return True
 
 
+def shorten(log: Path) -> bool:
+    """Move what a log over 4 MiB holds to ``<name>.1``; whoever appends to it goes on in the empty file. False where it is short."""
+    if not log.exists() or log.stat().st_size <= MOST_LOG_BYTES:
+        return False
+    with contextlib.suppress(OSError):  # on a full disk the old lines are what goes
+        shutil.copyfile(log, log.with_name(f"{log.name}.1"))
+    os.truncate(log, 0)
+    return True
+
+
 def _last_words(directory: Path) -> str:
     with contextlib.suppress(OSError):
-        lines = (directory / "steward.log").read_text(errors="replace").strip().splitlines()
+        lines = (directory / LOG_NAME).read_text(errors="replace").strip().splitlines()
         if lines:
             return lines[-1][:300]
     return "it said nothing"

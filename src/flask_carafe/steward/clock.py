@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+from ..hosting.ensure import LOG_NAME, shorten
+
 log = logging.getLogger(__name__)
 
 
@@ -41,6 +43,19 @@ class KeepFilesYoung:
             except FileNotFoundError:
                 continue  # a host ended meanwhile
         return count
+
+
+@dataclass
+class KeepLogShort:
+    """Shorten the steward's own log, which has what hosts print as well: it would fill the run directory within weeks."""
+
+    run_dir: Path
+    name: str = "keep-log-short"
+    every_s: float = 10.0
+
+    def step(self, now: datetime) -> int:
+        """1 where it was too long."""
+        return int(shorten(self.run_dir / LOG_NAME))
 
 
 async def run_jobs(jobs: Sequence[Job], stop: asyncio.Event) -> None:

@@ -19,7 +19,7 @@ from ..hosting.process import this_process
 from ..hosting.rundir import run_dir
 from ..hosting.supervisor import Supervisor
 from .bringup import Recipe
-from .clock import KeepFilesYoung, run_jobs
+from .clock import KeepFilesYoung, KeepLogShort, run_jobs
 from .declared import DeclaredFile
 from .keeper import ModelKeeper
 from .links import ROLES, Link, Links, json_line
@@ -70,7 +70,7 @@ class Steward:
             await self._take_over()
             await self.links.listen(steward_socket(self.run_dir))
             log.debug("The steward of %s is ready (pid %d).", self.home, os.getpid())
-            upkeep = asyncio.create_task(run_jobs([KeepFilesYoung(self.run_dir)], self.leaving), name="carafe-upkeep")
+            upkeep = asyncio.create_task(run_jobs([KeepFilesYoung(self.run_dir), KeepLogShort(self.run_dir)], self.leaving), name="carafe-upkeep")
             await self._watch_time()
             await upkeep
             await self._leave()
