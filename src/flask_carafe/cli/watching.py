@@ -32,11 +32,14 @@ class Watcher:
     def __init__(self, specs: Sequence[ModelSpec], settings: Settings) -> None:
         self._specs, self._settings = list(specs), settings
         self._code = Path(flask_carafe.__file__).parent
-        self._seen = self._stamps()
+        self._seen = self._last = self._stamps()
 
     def look(self) -> Changes:
-        """Changes since the last look; a file that is being written is told when it stands still."""
-        now = self._stamps()
+        """Changes that a look before this one saw as well; a file that is being written is told when it stands still."""
+        now, before = self._stamps(), self._last
+        self._last = now
+        if now != before:
+            return Changes()
         changed = {path for path in now.keys() | self._seen.keys() if now.get(path) != self._seen.get(path)}
         if not changed:
             return Changes()
@@ -45,6 +48,7 @@ class Watcher:
         found.code = any(path.suffix == ".py" and path.is_relative_to(self._code) for path in changed)
         if self._settings.config in changed:
             self._read_again(found)
+            self._seen = self._last = self._stamps()  # files of models that are new have not changed
         return found
 
     def _read_again(self, found: Changes) -> None:
