@@ -145,3 +145,9 @@ def test_float32_text_is_as_short_as_numpy_has_it():
     generator = numpy.random.default_rng(1)
     for number in generator.normal(size=2000).astype("float32") * generator.choice([1e-20, 1e-3, 1, 1e5, 1e30], 2000).astype("float32"):
         assert shortest(float(number)) == float(str(number))
+
+
+@pytest.mark.parametrize("value", [-(2**63), 2**62])
+def test_a_date_that_is_none_is_no_answer(value):
+    with pytest.raises(OutputInvalid):
+        encoder(Output(name="prediction", kind="datetime", dtype="int64")).body([Column([value])], 0, 1, True)

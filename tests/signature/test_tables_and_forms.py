@@ -269,3 +269,11 @@ def test_a_model_of_one_number_takes_bare_numbers():
     for data in ([1, 2], [[1], [2]], [{"x": 1}, {"x": 2}]):
         assert unpack.values(one, Decoder(one).value(data)) == [{"x": 1.0}, {"x": 2.0}]
     assert Decoder(one).value(1.5).scalar
+
+
+def test_a_number_without_end_is_no_category_however_open():
+    signature = Signature(fields=(Field(name="c", kind="category", dtype="int64", choices=(1, 2), closed=False),))
+    decoder = Decoder(signature)
+    for read in (lambda: decoder.csv(b"c\n1e999\n"), lambda: decoder.form({"c": ["1e999"]}), lambda: decoder.value({"c": float("inf")})):
+        with pytest.raises(InvalidInput):
+            read()

@@ -176,8 +176,17 @@ class Encoder:
 
             return number
         if output.kind == "datetime" and output.dtype == "int64":
-            return lambda values, row: spell_instant(values[row])
+            return self._instant(output)
         return lambda values, row: values[row]
+
+    def _instant(self, output: Output) -> One:
+        def spelled(values: Sequence[Any], row: int) -> str:
+            try:
+                return spell_instant(values[row])
+            except OverflowError:  # NaT, or a year beyond 9999
+                raise OutputInvalid(self.model, f"{output.name} is no date") from None
+
+        return spelled
 
     def _vector(self, output: Output) -> One:
         one, width = self._value(output), output.width

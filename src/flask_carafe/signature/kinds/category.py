@@ -94,7 +94,7 @@ class Category(Kind):
         """A value beyond the known choices, held to their type."""
         if field.dtype == "text" and isinstance(raw, str):
             return encodable(raw)
-        if field.dtype == "int64" and is_number(raw) and raw == int(raw) and -(2**63) <= raw < 2**63:
+        if field.dtype == "int64" and is_number(raw) and -(2**63) <= raw < 2**63 and raw == int(raw):
             return int(raw)
         if field.dtype in ("float64", "float32") and is_number(raw):
             return exact_float(raw, field)
