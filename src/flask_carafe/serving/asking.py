@@ -8,7 +8,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
-from ..errors import CarafeError, DeadlineExceeded, ModelFailed, OutputInvalid
+from ..errors import CarafeError, DeadlineExceeded, ModelFailed, NotReady, OutputInvalid
 from ..hosting.frames import DTYPES, Column
 from ..signature import Rows
 from ..signature.pending import Pending
@@ -81,20 +81,25 @@ class _Slot:
 
 
 def _media_blocking(engine: Engine, model: Model, rows: Pending, deadline: float) -> Rows:
-    assert engine.loop is not None
+    if engine.loop is None:
+        raise NotReady(model.entry.name, "no host is running")
+    patience = max(0.0, deadline - monotonic())
     future = asyncio.run_coroutine_threadsafe(decode_media(engine, model, rows, deadline), engine.loop)
-    return future.result(max(0.0, deadline - monotonic()) + GRACE_S)
+    try:
+        return future.result(patience + GRACE_S)
+    except TimeoutError:
+        future.cancel()
+        raise DeadlineExceeded(round(patience, 3)) from None
 
 
 async def _call_beside(engine: Engine, model: Model, rows: Rows, deadline: float) -> Answer:
-    """A function of the app runs in a thread beside the loop; past the deadline nobody waits for it any more."""
-    loop = asyncio.get_running_loop()
-    call = loop.run_in_executor(engine.pool, call_local, model, rows)
-    done, _ = await asyncio.wait([call], timeout=max(0.0, deadline - monotonic()))
-    if not done:
-        call.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-        raise DeadlineExceeded(round(deadline - monotonic(), 3))
-    return call.result()
+    """A function of the app runs in a thread beside the loop; past the deadline nobody waits for it, and what has not begun never will."""
+    patience = max(0.0, deadline - monotonic())
+    try:
+        async with asyncio.timeout(patience):
+            return await asyncio.get_running_loop().run_in_executor(engine.pool, call_local, model, rows)
+    except TimeoutError:
+        raise DeadlineExceeded(round(patience, 3)) from None
 
 
 def call_local(model: Model, rows: Rows) -> Answer:
@@ -105,7 +110,7 @@ def call_local(model: Model, rows: Rows) -> Answer:
     """
     signature, call = model.signature, model.call
     assert call is not None and signature is not None
-    asked = unpacked(signature, rows)
+    asked = unpacked(signature, rows, native=True)
     try:
         predictions = list(call(asked))
     except CarafeError:

@@ -52,8 +52,12 @@ async def _column(engine: Engine, model: Model, request: MediaRequest, deadline:
 
 async def _answer(engine: Engine, lane: Lane, rows: Rows, deadline: float) -> Answer:
     future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    engine.submit(lane, rows, deadline, future.set_result)
-    outcome = await future
+    request = engine.submit(lane, rows, deadline, future.set_result)
+    try:
+        outcome = await future
+    except asyncio.CancelledError:
+        request.ended = True
+        raise
     if isinstance(outcome, BaseException):
         raise outcome
     return outcome  # type: ignore[no-any-return]
