@@ -5,10 +5,14 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
-from enum import Enum
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pytest
 from flask import Flask, abort, g, jsonify, render_template_string, request, session
 
@@ -226,7 +230,63 @@ def test_a_class_is_loaded_once_and_gets_rows(tmp_path):
     assert loads == [1]
 
 
-@pytest.mark.parametrize("answer", [float("nan"), object(), {"a": [float("inf")]}])
+class Mood(StrEnum):
+    GOOD = "good"
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [(np.float64(1.5), 1.5), (np.float32(0.5), 0.5), (np.int64(3), 3), (np.str_("a"), "a"), (np.bool_(True), True), (Mood.GOOD, "good")],
+)
+def test_a_function_may_answer_with_any_library_s_own_numbers_and_texts(tmp_path, answer, told):
+    app = host_app(tmp_path)
+    Carafe(app)
+    stand_in(app, "f", lambda x: {"answer": [answer]}, fields={"x": "integer"})
+    assert app.test_client().post("/carafe/predict", json={"x": 1}).json["prediction"] == {"answer": [told]}
+
+
+def test_a_date_reaches_a_function_as_a_date(tmp_path):
+    app = host_app(tmp_path)
+    carafe = Carafe(app)
+
+    @carafe.model("year")
+    def year(when: datetime, other: datetime | None = None) -> int:
+        return when.year
+
+    assert app.test_client().post("/carafe/predict", json={"when": "2026-03-01T12:30:00Z"}).json["prediction"] == 2026
+
+
+@pytest.mark.parametrize(("name", "options"), [("a/b", {}), ("", {}), ("a", {"routes": ("api",)}), ("a", {"routes": ("/<x>",)})])
+def test_names_and_routes_of_functions_are_held_to_the_rules_of_models(tmp_path, name, options):
+    with pytest.raises(ConfigError):
+        Carafe(host_app(tmp_path)).model(name, **options)(len_of)
+
+
+def test_one_route_may_be_given_as_a_text(tmp_path):
+    app = host_app(tmp_path)
+    Carafe(app).model("length", routes="/length")(len_of)
+    assert app.test_client().post("/carafe/length", json={"text": "four"}).json["prediction"] == 4
+
+
+def test_a_class_that_many_need_at_once_is_loaded_once(tmp_path):
+    app = host_app(tmp_path)
+    carafe, loads = Carafe(app), []
+
+    @carafe.model("slow", fields={"x": "integer"})
+    class Slow(carafe.Model):
+        def load(self):
+            time.sleep(0.05)
+            loads.append(1)
+
+        def predict(self, rows):
+            return [row["x"] for row in rows]
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda x: app.test_client().post("/carafe/predict", json={"x": x}).json["prediction"], range(4)))
+    assert answers == [0, 1, 2, 3] and loads == [1]
+
+
+@pytest.mark.parametrize("answer", [float("nan"), object(), {"a": [float("inf")]}, "\ud800", np.float64("nan")])
 def test_a_function_that_answers_nonsense_is_a_500_that_says_so(tmp_path, answer):
     app = host_app(tmp_path)
     Carafe(app)

@@ -6,6 +6,7 @@ import datetime as dt
 import enum
 import inspect
 import math
+import threading
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -13,6 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
+from ..artifacts.spec import from_options
 from ..errors import ConfigError
 from ..signature import Field, Output, Signature
 from .table import Entry, Model
@@ -41,15 +43,16 @@ def declare(name: str, target: Any, *, fields: Mapping[str, Any] | None = None, 
     """A :class:`Function` for ``target``: a function of one row's values, or a class with ``predict(rows)``.
 
     :param fields: name -> kind, or -> what :class:`~flask_carafe.signature.Field` has; wins over the type hints.
-    :raises ConfigError: a parameter whose hint is no kind of field.
+    :raises ConfigError: a name or a route that cannot be one, or a parameter whose hint is no kind of field.
     """
+    spec = from_options(name, files="a function of the application", routes=routes)  # one rule for names and routes
     if inspect.isclass(target):
         call, found = _class_call(target), _given_fields(name, fields)
     else:
         call, found = _function_call(target), _given_fields(name, fields) if fields else _hinted_fields(name, target)
-    signature = Signature(fields=found, outputs=(_output(target),), named=True)
+    signature = Signature(fields=found, outputs=(_output(name, target),), named=True)
     text = description or (inspect.getdoc(target) or "").partition("\n")[0]
-    return Function(name=name, call=call, signature=signature, description=text, routes=routes)
+    return Function(name=name, call=call, signature=signature, description=text, routes=spec.routes)
 
 
 def function_model(function: Function, max_rows: int) -> Model:
@@ -78,14 +81,16 @@ def _function_call(function: Callable[..., Any]) -> Callable[[list[dict[str, Any
 
 def _class_call(kind: type) -> Callable[[list[dict[str, Any]]], list[Any]]:
     made: list[Any] = []
+    loading = threading.Lock()
 
     def call(rows: list[dict[str, Any]]) -> list[Any]:
-        if not made:
-            one = kind()
-            load = getattr(one, "load", None)
-            if load:
-                load()
-            made.append(one)
+        with loading:
+            if not made:
+                one = kind()
+                load = getattr(one, "load", None)
+                if load:
+                    load()
+                made.append(one)
         return list(made[0].predict(rows))
 
     return call
@@ -106,10 +111,7 @@ def _given_fields(name: str, fields: Mapping[str, Any] | None) -> tuple[Field, .
 
 
 def _hinted_fields(name: str, function: Callable[..., Any]) -> tuple[Field, ...]:
-    try:
-        hints = typing.get_type_hints(function)
-    except NameError as exc:
-        raise ConfigError(f"Model {name!r}: a type hint names {exc.name!r}, which cannot be found.", "Define it at the top of its module.") from exc
+    hints = _hints(name, function)
     fields = []
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
@@ -118,6 +120,13 @@ def _hinted_fields(name: str, function: Callable[..., Any]) -> tuple[Field, ...]
     if not fields:
         raise ConfigError(f"Model {name!r} takes nothing.", "Give the function at least one parameter, with a type hint.")
     return tuple(fields)
+
+
+def _hints(name: str, function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function)
+    except NameError as exc:
+        raise ConfigError(f"Model {name!r}: a type hint names {exc.name!r}, which cannot be found.", "Define it at the top of its module.") from exc
 
 
 def _field(model: str, parameter: inspect.Parameter, hint: Any) -> Field:
@@ -130,7 +139,7 @@ def _field(model: str, parameter: inspect.Parameter, hint: Any) -> Field:
     if facts is None:
         raise ConfigError(
             f"Model {model!r}: the parameter {parameter.name!r} has the type hint {hint!r}, which is no kind of field.",
-            "Use str, int, float, bool, datetime, Literal[...], an Enum, or list[float] - or say fields={...}.",
+            "Use str, int, float, bool, datetime, Literal[...] or an Enum - or say fields={...}.",
         )
     example = parameter.default if isinstance(parameter.default, str | int | float | bool) else None
     return Field(name=parameter.name, nullable=optional, example=example, **facts)
@@ -149,9 +158,9 @@ def _facts(hint: Any) -> dict[str, Any] | None:
     return {"kind": "category", "choices": choices, "dtype": dtype}
 
 
-def _output(target: Any) -> Output:
+def _output(name: str, target: Any) -> Output:
     """Always JSON inside; the hint says what people are told."""
-    hint = typing.get_type_hints(target).get("return") if inspect.isfunction(target) else None
+    hint = _hints(name, target).get("return") if inspect.isfunction(target) else None
     kind, _ = OUTPUTS.get(hint, ("json", "json"))
     return Output(name="prediction", kind=kind, dtype="json")
 
@@ -163,14 +172,17 @@ def plain(value: Any) -> Any:
     """
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{value} is no number that JSON can say")
-    if value is None or isinstance(value, (str, int, float, bool)):
+    if value is None or type(value) in (str, int, float, bool):
         return value
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    for base in (str, int, float):  # a class of its own, as an enum of texts: the encoder knows only the plain ones
+        if isinstance(value, base):
+            return str.__str__(value) if base is str else base(value)
     if isinstance(value, Mapping):
         return {str(key): plain(part) for key, part in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [plain(part) for part in value]
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
     if isinstance(value, (dt.datetime, dt.date)):
         return value.isoformat()
     raise ValueError(f"a value of type {type(value).__name__} is neither text, number, list nor object")
