@@ -17,13 +17,14 @@ def slider(value: str = "", **more: object) -> tuple[float, float, float, float]
 @pytest.mark.parametrize(
     ("facts", "ends"),
     [
-        ({"low": 6, "high": 66}, (0, 85)),
-        ({"low": 23.2, "high": 57.2}, (14, 66)),
+        ({"low": 6, "high": 66}, (0, 90)),
+        ({"low": 23.2, "high": 57.2}, (10, 70)),
         ({"low": 0, "high": 3, "kind": "integer", "dtype": "int64"}, (0, 4)),
-        ({"low": -3, "high": 3}, (-4.5, 4.5)),
+        ({"low": -3, "high": 3}, (-5, 5)),
+        ({"low": 0, "high": 3}, (0, 4)),
         ({"minimum": 500, "maximum": 40_000}, (500, 40_000)),
         ({"low": 10, "high": 90, "minimum": 0, "maximum": 100}, (0, 100)),
-        ({"low": 1000, "high": 1010}, (997, 1013)),
+        ({"low": 1000, "high": 1010}, (996, 1014)),
     ],
 )
 def test_a_range_is_somewhat_wider_than_most_values_and_ends_at_round_figures(facts: dict[str, object], ends: tuple[float, float]) -> None:

@@ -148,7 +148,7 @@ def _slider(field: Field, value: str) -> Slider | None:
         return None
     now = _number_in(value, field.example, (low + high) / 2)
     low, high, room = min(low, now), max(high, now), (high - low) / 4
-    grid = _nice_step((high - low) / 10, field.kind == "integer")
+    grid = _nice_step((high - low) / 5, field.kind == "integer")
     left = 0.0 if 0 <= low <= room else _tidy(math.floor((low - room) / grid) * grid)
     right = 0.0 if -room <= high <= 0 else _tidy(math.ceil((high + room) / grid) * grid)
     left, right = max(left, _or(field.minimum, left)), min(right, _or(field.maximum, right))

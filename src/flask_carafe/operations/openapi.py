@@ -133,10 +133,10 @@ def shapes(model: Model) -> dict[str, Any]:
 
 
 def example_answer(model: Model) -> dict[str, Any]:
-    """An answer of the right shape to :func:`example_row`; the figures are made up."""
+    """What the version answered to :func:`example_row` in its trial; else one of the right shape, its figures made up."""
     signature = signature_of(model)
-    answer: dict[str, Any] = {}
-    for output in signature.outputs:
+    answer: dict[str, Any] = dict(model.entry.answer)
+    for output in signature.outputs if not answer else ():
         if output.role == "probabilities":
             chances = _chances(output)
             answer["probabilities"] = answer.get("probabilities", {}) | {output.target: chances} if output.target else chances

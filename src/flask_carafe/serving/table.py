@@ -51,6 +51,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes: int = 0
     restarts: int = 0
     example: Any = None
+    answer: dict[str, Any] = {}  # what the version answered to its example when it was tried
 
 
 class Media(msgspec.Struct, frozen=True):

@@ -19,7 +19,7 @@ from ..signature.schema import example_request
 
 LOAD_TIMEOUT_S = 300.0
 FACTS = (
-    "signature", "runtime", "estimator", "libraries", "max_batch_rows", "unverified", "warnings", "load_ms", "memory_bytes", "example",
+    "signature", "runtime", "estimator", "libraries", "max_batch_rows", "unverified", "warnings", "load_ms", "memory_bytes", "example", "answer",
     "description", "routes", "timeout_ms", "required",
 )  # fmt: skip
 
@@ -118,7 +118,8 @@ def facts_of(admission: trial.Admission) -> dict[str, Any]:
         "warnings": list(admission.warnings),
         "load_ms": admission.load_ms,
         "memory_bytes": admission.memory_bytes,
-        "example": _example(admission.signature),
+        "example": (example := _example(admission.signature)),
+        "answer": admission.prediction if example is not None and example == admission.example else {},
     }
 
 
