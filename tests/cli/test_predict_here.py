@@ -68,6 +68,16 @@ def test_options_describe_a_model_file(home, tmp_path, capsys):
     assert [row["prediction"] for row in rows] == ["yes", "no"]
 
 
+def test_rows_of_a_slow_model_do_not_add_up_to_a_hang(home, tmp_path, capsys):
+    (tmp_path / "slow.py").write_text(
+        "import time\n\n\ndef slow(x: float) -> float:\n    time.sleep(0.06)\n    if x == 7:\n        raise ValueError('seven')\n    return 2 * x\n"
+    )
+    (tmp_path / "rows.csv").write_text("x\n" + "".join(f"{i}\n" for i in range(40)))
+    code, rows, _ = predict(capsys, "slow.py:slow", "-i", "rows.csv", "--timeout-ms", "1000")
+    assert code == 1
+    assert [(row["prediction"], row["error"]) for row in rows] == [("", "ValueError: seven") if i == 7 else (f"{2 * i}.0", "") for i in range(40)]
+
+
 def test_a_file_that_is_no_model_is_refused_and_nothing_is_left(home, tmp_path, capsys):
     (tmp_path / "page.pkl").write_text("<html>not found</html>")
     (tmp_path / "rows.csv").write_text("a\n1\n")

@@ -15,12 +15,16 @@ import msgspec
 from ..artifacts.spec import ModelSpec
 from ..errors import BadRequest, CarafeError, HostFault, HostLost, InvalidInput, ModelNotFound, NotReady, OutputInvalid
 from ..hosting import trial
+from ..hosting.frames import Column, RowError
 from ..hosting.handle import HostHandle, connect
 from ..hosting.rundir import run_dir
 from ..hosting.supervisor import Supervisor
+from ..serving.lane import FRAME_S
+from ..serving.request import cut
 from ..signature import Rows, Signature
 from ..signature.answer import Encoder
 from ..signature.decode import Decoder
+from ..signature.layout import columns as frame_columns
 from .predictors import FRAME_ROWS, PATIENCE_S, Fields, Refused, in_words, without_place
 from .tables import Failed, Form, Outcome
 
@@ -39,6 +43,9 @@ class HostPredictor:
         names = tuple(field.name for field in signature.fields)
         required = tuple(field.name for field in signature.fields if not field.nullable)
         self.fields: Fields | None = Fields(names, required, signature.extra == "ignore")
+        self._asking: asyncio.Task[Any] | None = None
+        self._frame_rows = 1  # until it is known how long a row takes
+        self._widths = [width for _, width in frame_columns(signature)]
         self._runner = asyncio.Runner()
         self._handle: HostHandle | None = None
 
@@ -64,7 +71,22 @@ class HostPredictor:
             raise Refused("pictures and documents are read by a server: use --url, or send numbers and text")
         return rows
 
-    async def _predict(self, rows: Rows) -> Any:
+    async def _predict(self, rows: Rows) -> tuple[list[Column], list[RowError]]:
+        """The answers to ``rows``, in frames short enough that whoever else asks this host waits, and does not take it for hung."""
+        self._asking = asyncio.current_task()
+        began, columns, errors, at = time.monotonic(), list[Column](), list[RowError](), 0
+        for piece in cut(rows, self._frame_rows, self._widths):
+            answered, failed = await self._frame(piece)
+            for kept, more in zip(columns, answered, strict=False):
+                kept.values.extend(more.values)
+            columns = columns or answered
+            errors += [error._replace(row=error.row + at) for error in failed]
+            at += piece.n
+        row_s = max((time.monotonic() - began) / rows.n, 1e-9)
+        self._frame_rows = max(1, min(self.most_rows, int(FRAME_S / row_s)))
+        return columns, errors
+
+    async def _frame(self, rows: Rows) -> tuple[list[Column], list[RowError]]:
         handle = self._handle or await self._connected()
         try:
             return await handle.predict(self.signature, rows, self.timeout_s)
@@ -111,9 +133,15 @@ class FilePredictor(HostPredictor):
     def close(self) -> None:
         """Stop the host, then the loop, then remove the copies."""
         try:
-            self._runner.run(self._supervisor.stop())
+            self._runner.run(self._end())
         finally:
             self._stack.close()
+
+    async def _end(self) -> None:
+        if self._asking is not None:  # a signal may have left it in the middle
+            self._asking.cancel()
+            await asyncio.gather(self._asking, return_exceptions=True)
+        await self._supervisor.stop()
 
 
 class ServedPredictor(HostPredictor):
