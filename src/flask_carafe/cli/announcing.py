@@ -12,6 +12,16 @@ import msgspec
 from ..config import show_size
 
 
+def base_url(host: str, port: int) -> str:
+    """Where a browser on this machine finds a server that listens at ``host``.
+
+    >>> base_url("127.0.0.1", 5000), base_url("::", 80), base_url("fd00::7", 5000)
+    ('http://127.0.0.1:5000', 'http://localhost:80', 'http://[fd00::7]:5000')
+    """
+    shown = "localhost" if host in {"0.0.0.0", "::"} else f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{port}"
+
+
 def describe(entry: dict[str, Any], seconds: float) -> str:
     """One line on how a model came up: ``sentiment: ready in 1.2 s (scikit-learn 1.9.1, 1.6 MiB)``."""
     name = click.style(entry["name"], bold=True)

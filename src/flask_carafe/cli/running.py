@@ -27,7 +27,7 @@ from ..config import Settings
 from ..errors import ConfigError, HostFault
 from ..hosting.process import Process, interpreter
 from ..hosting.rundir import run_dir
-from .announcing import curl_line, describe
+from .announcing import base_url, curl_line, describe
 from .steward_link import StewardLink
 from .watching import Watcher
 from .web import WebOptions
@@ -168,7 +168,7 @@ class Serving:
         self._web = subprocess.Popen(arguments, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
 
     def _announce(self) -> None:
-        base = f"http://{'localhost' if self.settings.host in {'0.0.0.0', '::'} else self.settings.host}:{self._port}"
+        base = base_url(self.settings.host, self._port)
         click.echo(f"\nServing on {click.style(base + '/', bold=True)}   (docs: {base}/docs, stop: Ctrl-C)", err=True)
         for entry in self._entries():
             if entry["state"] == "ready":
