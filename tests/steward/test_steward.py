@@ -268,6 +268,21 @@ def test_a_message_that_makes_no_sense_is_answered_and_harms_nobody(home: Any) -
     home.drive(test)
 
 
+def test_a_steward_that_says_nothing_is_not_waited_for_without_end(home: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flask_carafe.cli.steward_link.GREETING_S", 0.3)
+
+    async def test() -> None:
+        pid = (await status(home))["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(HostFault, match=r"did not answer within 0\.3 s"):
+                await StewardLink(home.path).connect()
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    home.drive(test)
+
+
 def test_stop_does_not_end_a_steward_that_another_works_with(home: Any) -> None:
     async def test() -> None:
         other = StewardLink(home.path)

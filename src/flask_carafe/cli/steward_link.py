@@ -17,6 +17,7 @@ from ..hosting.ensure import ensure_steward
 
 MOST_LINE_BYTES = 64 * 1024 * 1024
 CONNECT_TRIES = 20
+GREETING_S = 10.0
 
 
 class StewardLink:
@@ -50,11 +51,19 @@ class StewardLink:
             self.changed.clear()
             self._say({"op": "hello", "role": "cli", "pid": os.getpid(), "watch": True})
             self._task = asyncio.create_task(self._read(reader), name="carafe-steward-link")
-            await self.changed.wait()
+            await self._greeted()
             if not self.ended.is_set():
                 return  # else it was a steward that is dying: its socket took us in and nobody reads
             await asyncio.sleep(0.05)
         raise HostFault("The steward ends as soon as it is reached.")
+
+    async def _greeted(self) -> None:
+        """Wait for the first table, or the end of the connection; a steward that takes us in and says nothing is no steward."""
+        try:
+            await asyncio.wait_for(self.changed.wait(), GREETING_S)
+        except TimeoutError as exc:
+            await self.close()
+            raise HostFault(f"The steward did not answer within {GREETING_S:g} s.") from exc
 
     def _say(self, message: dict[str, Any]) -> None:
         if self._writer is not None and not self._writer.is_closing():
