@@ -166,6 +166,11 @@ def test_a_paste_that_does_not_fit_says_so_beside_the_box(client: FlaskClient) -
     assert 'aria-describedby="paste-hint paste-wrong" aria-invalid="true"' in response.text
 
 
+def test_a_paste_that_no_csv_can_be_is_told_as_one(client: FlaskClient) -> None:
+    response = client.post("/models/genes", data={"carafe:paste": "x" * 200_000 + "\n1"}, headers=BROWSER)
+    assert response.status_code == 400 and "cannot be read" in response.text
+
+
 def test_a_picture_that_was_sent_comes_back_so_that_nobody_chooses_it_twice(client: FlaskClient) -> None:
     from flask_carafe.signature.kinds.image import blank_png
 

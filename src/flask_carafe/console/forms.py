@@ -127,7 +127,10 @@ def read_pasted(model: Model, text: str) -> Rows | Pending:
     if text[0] in "{[":
         return decoder.json(text.encode() if text[0] == "{" else b'{"rows":[' + _row(text) + b"]}")
     lines = [line for line in text.splitlines() if line.strip()]
-    names = next(csv.reader(io.StringIO(lines[0])))
+    try:
+        names = next(csv.reader(io.StringIO(lines[0])))
+    except csv.Error as exc:
+        raise BadRequest(f"What is in the box cannot be read: {exc}.") from exc
     if len(lines) > 1 and any(signature.field(name.strip()) for name in names):
         return decoder.csv("\n".join(lines[:2]).encode(), "utf-8")
     separator = "\t" if "\t" in text else "," if "," in text else ";" if ";" in text else None
