@@ -12,8 +12,9 @@ from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntit
 from werkzeug.wrappers import Response as BaseResponse
 
 from ..config import show_size
-from ..errors import CarafeError, ModelFailed, ModelNotFound, Overloaded
+from ..errors import CarafeError, ModelNotFound, Overloaded
 from ..globals import current_carafe
+from ..operations.failures import log_failure
 from ..serving.ids import request_id
 from .headers import guard
 from .rendering import render
@@ -46,12 +47,6 @@ def wants_page() -> bool:
         return False
     accepted = request.accept_mimetypes
     return accepted["text/html"] > 0 and "text/html" in accepted.values() and accepted["text/html"] >= accepted["application/json"]
-
-
-def log_failure(error: CarafeError, told: str) -> None:
-    """The story behind a 5xx, for the log alone."""
-    said = error.args[2] if isinstance(error, ModelFailed) and len(error.args) > 2 else ""
-    log.error("%s%s", error, f"\n{said}" if said else "", exc_info=error.__cause__, extra={"request_id": told, "code": error.code})
 
 
 def on_carafe_error(error: CarafeError) -> Response:

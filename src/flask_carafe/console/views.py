@@ -12,13 +12,14 @@ from werkzeug.wrappers import Response as BaseResponse
 from ..access import Permission, requires
 from ..errors import CarafeError, NotReady
 from ..globals import current_carafe
+from ..operations.failures import log_failure
 from ..operations.predict import Prediction, predict
 from ..serving.table import Model
 from . import calls, cards, tables
 from .answers import empty_bars, prediction_output, show, title_of
 from .assets import send_asset
 from .controls import build_controls
-from .errors import log_failure, new_request_id, register_on
+from .errors import new_request_id, register_on
 from .figures import duration
 from .forms import Sent, as_query, example_row, is_long, read_sent, row_sent, rows_of, signature_of, start_values
 from .headers import guard

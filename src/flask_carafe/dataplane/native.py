@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from ..errors import BadRequest, CarafeError, ModelFailed, OutputInvalid, Overloaded, WrongMediaType
+from ..errors import BadRequest, CarafeError, OutputInvalid, Overloaded, WrongMediaType
+from ..operations.failures import log_failure
 from ..operations.predict import answer_body
 from ..serving.request import Answer
 from ..serving.table import Model
@@ -173,12 +174,6 @@ def write_error(error: CarafeError, request_id: str) -> Reply:
     if error.status >= 500:
         log_failure(error, request_id)
     return error.status, headers, encode(error.as_json(request_id))
-
-
-def log_failure(error: CarafeError, request_id: str) -> None:
-    """The story behind a 5xx, for the log alone."""
-    said = error.args[2] if isinstance(error, ModelFailed) and len(error.args) > 2 else ""
-    log.error("%s%s", error, f"\n{said}" if said else "", exc_info=error.__cause__, extra={"request_id": request_id, "code": error.code})
 
 
 def unexpected(request_id: str) -> Reply:

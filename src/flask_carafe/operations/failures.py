@@ -1,10 +1,14 @@
-"""Rows that a host could not answer, as the error that stands for them."""
+"""Rows that a host could not answer: the error that stands for them, and the story behind it for the log."""
 
 from __future__ import annotations
+
+import logging
 
 from ..errors import CarafeError, Detail, InvalidInput, ModelFailed, OutputInvalid
 from ..serving.request import Answer
 from ..serving.table import Model
+
+log = logging.getLogger(__name__)
 
 
 def checked(model: Model, answer: Answer) -> Answer:
@@ -29,3 +33,9 @@ def row_failure(model: Model, answer: Answer) -> CarafeError:
     if first.code == OutputInvalid.code:
         return OutputInvalid(model.entry.name, first.reason, details)
     return ModelFailed(model.entry.name, details, first.message)
+
+
+def log_failure(error: CarafeError, request_id: str) -> None:
+    """The story behind a 5xx, for the log alone; what the model itself said is part of it."""
+    said = error.args[2] if isinstance(error, ModelFailed) and len(error.args) > 2 else ""
+    log.error("%s%s", error, f"\n{said}" if said else "", exc_info=error.__cause__, extra={"request_id": request_id, "code": error.code})
