@@ -182,7 +182,8 @@ class NotReady(CarafeError):
     code, status, text = "not_ready", 503, "Model {!r} is not ready: {}."
 
     def __str__(self) -> str:
-        return super().__str__().replace("..", ".")
+        said = super().__str__()
+        return said[:-1] if said.endswith("..") else said  # the reason was a sentence
 
 
 class HostLost(NotReady):

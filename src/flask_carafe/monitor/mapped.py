@@ -60,7 +60,7 @@ class MappedFile:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)  # who looks whether we live holds it for an instant
             _reserve(descriptor, HEADER_BYTES + self._room * BLOCK_BYTES)
         except OSError:
             os.close(descriptor)
