@@ -21,6 +21,7 @@ from flask_carafe import Carafe, current_carafe, prediction_made
 from flask_carafe.application import create_app
 from flask_carafe.config import Settings
 from flask_carafe.errors import ConfigError, ModelNotFound
+from flask_carafe.extension import runs_hosts
 from flask_carafe.testing import stand_in
 
 
@@ -371,3 +372,35 @@ def test_importing_the_package_imports_no_flask():
     subprocess.run([sys.executable, "-c", code], check=True)
     with pytest.raises(AttributeError):
         _ = flask_carafe.Nothing
+
+
+@pytest.mark.parametrize(
+    ("command", "starts"),
+    [
+        ("flask run", True), ("flask --app x shell", False), ("flask routes", False), ("/usr/bin/celery worker", False), ("gunicorn app:app", True),
+        ("/lib/celery/__main__.py worker", False), ("/lib/flask/__main__.py --app x shell", False), ("huey_consumer.py tasks", False),
+    ],
+)  # fmt: skip
+def test_nothing_is_started_for_shells_and_task_queues(monkeypatch, command, starts):
+    monkeypatch.setattr(sys, "argv", command.split())
+    assert runs_hosts(Flask("any")) is starts
+
+
+def test_health_is_told_at_once_while_models_load(tmp_path, monkeypatch):
+    app = host_app(tmp_path)
+    Carafe(app).serve("iris", tmp_path / "iris.joblib")
+    state = app.extensions["carafe"].state
+    monkeypatch.setattr(state, "hosted", True)
+    monkeypatch.setattr(state, "is_started", True)
+    monkeypatch.setattr(state, "patient_until", time.monotonic() + 30)
+    began = time.monotonic()
+    for path in ("/carafe/readyz", "/carafe/ping"):
+        assert app.test_client().get(path).status_code == 503
+    assert time.monotonic() - began < 5
+
+
+def test_models_of_an_apps_own_configuration_begin_in_its_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir("/")
+    app = host_app(tmp_path, CARAFE_MODELS={"iris": "iris.joblib"})
+    Carafe(app)
+    assert app.extensions["carafe"].state.specs[0].files == (str(Path(app.root_path) / "iris.joblib"),)

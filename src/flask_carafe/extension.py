@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +25,8 @@ from .state import CarafeState
 
 BLUEPRINTS = ("carafe", "carafe_predict", "carafe_api", "carafe_health")
 DEFAULT_PREFIX = "/carafe"
+QUEUES = ("celery", "rq", "dramatiq", "huey_consumer")
+NO_SERVER = {"shell", "routes"}  # commands of flask, wherever they stand behind its options
 
 
 class Model:
@@ -92,7 +93,7 @@ class Carafe:
             app.wsgi_app = WsgiDoor(app.wsgi_app, state, prefix)  # type: ignore[method-assign]
         self._states.append(state)
         state.on_routes.append(lambda routes: views.add_routes(app, routes, prefix))
-        for spec in [*declared_models(state.settings), *self._specs]:
+        for spec in [*declared_models(state.settings, Path(app.root_path)), *self._specs]:
             state.declare(spec)
         for function in self._functions:
             state.declare_function(function)
@@ -137,5 +138,6 @@ def runs_hosts(app: Flask) -> bool:
     """No process is started under a test run, ``flask shell`` or a task queue, unless the app says so."""
     if app.config.get("TESTING"):
         return False
-    program, arguments = os.path.basename(sys.argv[0]) if sys.argv else "", sys.argv[1:]
-    return not (program in ("celery", "rq", "dramatiq", "huey_consumer") or (program == "flask" and arguments[:1] in (["shell"], ["routes"])))
+    path = Path(sys.argv[0]) if sys.argv else Path()
+    program = path.parent.name if path.name == "__main__.py" else path.stem  # python -m celery, celery, huey_consumer.py
+    return program not in QUEUES and not (program == "flask" and not NO_SERVER.isdisjoint(sys.argv[1:]))

@@ -24,7 +24,7 @@ def livez() -> Response:
 @requires(Permission.OPEN)
 def readyz() -> Response:
     """200 while predictions can be answered; 503 while draining, or while a required model has no host."""
-    current_carafe.at_first_need()
+    current_carafe.start()  # and no wait: what is not ready says so
     status, facts = current_carafe.health()
     return _said(facts, status)
 
@@ -33,7 +33,7 @@ def readyz() -> Response:
 @requires(Permission.OPEN)
 def ping() -> Response:
     """As ``/readyz``, with the empty line that MLflow's and SageMaker's clients read."""
-    current_carafe.at_first_need()
+    current_carafe.start()
     status, _ = current_carafe.health()
     return Response("\n", status, NO_STORE, "application/json")
 

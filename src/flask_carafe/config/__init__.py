@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .settings import BY_NAME, CONFIG_FILE, SETTINGS, Settings
+from .settings import APP, BY_NAME, CONFIG_FILE, SETTINGS, Settings
 from .values import PREFIX, Setting, nearest, show, show_size
 from .yamlfile import read_yaml
 
-__all__ = ["BY_NAME", "CONFIG_FILE", "PREFIX", "SETTINGS", "Setting", "Settings", "nearest", "read_yaml", "show", "show_size"]
+__all__ = ["APP", "BY_NAME", "CONFIG_FILE", "PREFIX", "SETTINGS", "Setting", "Settings", "nearest", "read_yaml", "show", "show_size"]

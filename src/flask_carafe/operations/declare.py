@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from ..artifacts.spec import ModelSpec, from_options, located
-from ..config import Settings
+from ..config import APP, Settings
 from ..errors import ConfigError
 
 
-def declared_models(settings: Settings) -> list[ModelSpec]:
+def declared_models(settings: Settings, folder: Path | None = None) -> list[ModelSpec]:
     """The models that the settings name, in their order.
 
+    :param folder: where the relative paths of an app's own configuration begin.
     :raises ConfigError: an unknown option or an ill-typed one, with the model's name.
     """
-    return specs_of(settings.models, settings.models_base)
+    own = folder if settings.provenance("models") == APP else None
+    return specs_of(settings.models, own or settings.models_base)
 
 
 def specs_of(models: Mapping[str, Any], base: Path) -> list[ModelSpec]:
