@@ -96,6 +96,13 @@ def test_of_files_of_old_versions_nothing_wrong_is_served_and_nothing_right_is_r
     assert cleared.replayed == len(answers_of(path)["rows"])
 
 
+def test_a_model_that_never_finishes_loading_is_refused(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flask_carafe.hosting.trial.LOAD_TIMEOUT_S", 0.3)
+    (tmp_path / "stuck.py").write_text("import time\ntime.sleep(60)\n\ndef stuck(x: float) -> float:\n    return x\n")
+    with pytest.raises(LoadFailed, match=r"did not answer within 0\.3 s"):
+        bench.admit(f"{tmp_path}/stuck.py:stuck")
+
+
 def test_strict_versions_refuse_what_would_be_marked(bench: Bench) -> None:
     with pytest.raises(VersionRefused, match="--strict-versions"):
         bench.admit(FILES / "1.7.2" / "ridge.joblib", strict_versions=True)

@@ -100,6 +100,8 @@ class Trial:
             reply = await self.handle.request(self.request, LOAD_TIMEOUT_S)
         except HostLost as exc:
             raise LoadFailed("Its process ended while it was loaded.", LAST_WORDS) from exc
+        except HostFault as exc:  # tried again it would only hold up the others again
+            raise LoadFailed(f"It gave no answer that can be used while it was loaded: {exc}", "Loading may take at most 300 s.") from exc
         if reply.get("ok"):
             if not isinstance(reply.get("description"), dict):
                 raise HostFault("The host loaded the model and did not describe it.")
