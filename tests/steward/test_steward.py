@@ -85,9 +85,11 @@ def test_a_host_that_hangs_is_replaced_on_a_workers_word(home: Any) -> None:
         entry = await home.until(is_ready)
         home.link._say({"op": "hung", "host": entry["hosts"][0]["id"]})
         home.link._say({"op": "hung", "host": "h999"})
+        home.link._say({"op": "gone", "host": "h999"})
         failed = await home.until(lambda entry: entry["state"] == "failed", 1.0)
         assert "limit" in failed["reason"]
         await home.until(is_ready, 1.0)
+        assert home.link._replies.empty(), "what a worker only tells is not answered"
 
     home.drive(test)
 

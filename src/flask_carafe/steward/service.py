@@ -218,6 +218,8 @@ class Steward:
         if op == "hung":
             self._hung(link, str(message["host"]))
             return None
+        if op == "gone":
+            return None  # the end of a host is seen here as soon as there
         if op == "declare":
             return self._declare(message)
         if op == "reload":
