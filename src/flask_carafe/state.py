@@ -30,7 +30,7 @@ from .serving.table import Entry, Model, RoutingTable
 from .signals import model_loaded, prediction_made
 
 log = logging.getLogger(__name__)
-FIRST_TABLE_S = 30.0  # how long after its start a process lets requests wait for models that are still loading
+FIRST_TABLE_S = 20.0  # how long after its start a process lets requests wait for models that are still loading
 
 
 class CarafeState:

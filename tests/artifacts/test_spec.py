@@ -135,3 +135,9 @@ def test_the_digest_of_hosted_python_hangs_on_its_file(tmp_path: Path) -> None:
     code.write_text("class Pets: pass")
     assert digest(from_options("m", files=f"{code}:Pets")) != before
     assert digest(from_options("m", files="shop:price")) != digest(from_options("m", files="shop:cost"))
+
+
+@pytest.mark.parametrize("route", ["/", "/models/other/predict", "/livez", "/v2/models", "/docs", "/api/v1/models"])
+def test_a_route_cannot_take_a_path_of_our_own(route):
+    with pytest.raises(ConfigError, match="Carafe's own"):
+        from_options("iris", files="iris.joblib", routes=[route])

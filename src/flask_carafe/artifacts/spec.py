@@ -20,6 +20,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 DOTTED = re.compile(r"[A-Za-z_][\w.]*")
 SIDE_FILES = ("code", "columns", "sample", "examples")
 DEFAULT_TIMEOUT_MS = 10_000
+OWN_PATHS = "models|assets|docs|openapi.json|livez|readyz|healthz|health|ping|metrics|console|api/v1|v1|v2|login|logout|account"
+RESERVED = re.compile(rf"/(?:{OWN_PATHS})(?:/|$)")
 LIMITS = {"replicas": (1, 64), "threads": (1, 256), "timeout_ms": (1, 3_600_000), "max_batch_rows": (1, 65_536)}
 
 
@@ -120,6 +122,8 @@ def _routes(value: Any) -> tuple[str, ...]:
     for route in parts:
         if not isinstance(route, str) or not re.fullmatch(r"/[^\s?#<>]*", route):
             raise ConfigError(f"routes: got {route!r}, expected a path that starts with '/', as /api.")
+        if route == "/" or RESERVED.match(route):
+            raise ConfigError(f"routes: {route!r} is a path of Carafe's own.", "Choose another, as /api.")
     return tuple(dict.fromkeys(parts))
 
 

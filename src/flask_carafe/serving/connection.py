@@ -11,6 +11,7 @@ from ..hosting.frames import CONTROL, HEADER, REPLY, pack_control, read_header
 from .lane import Channel, Lane
 
 MOST_ANSWER_BYTES = 256 << 20
+GREETING_S = 5.0  # beyond the hang limit
 
 
 class Connection(asyncio.Protocol):
@@ -36,6 +37,12 @@ class Connection(asyncio.Protocol):
         self.loop = asyncio.get_running_loop()
         hello = {"op": "hello", "role": "channel", "token": self.token, "protocol": 1}
         self.transport.write(pack_control(hello, 1, CONTROL))
+        self.loop.call_later(self.lane.hang_limit_s + GREETING_S, self._give_up)
+
+    def _give_up(self) -> None:
+        """A host that is at work greets when it is done; one that never does is left, and tried again."""
+        if self.channel is None and not self.ended:
+            self.close()
 
     def wake(self) -> None:
         """Something waits: send it at the end of this turn of the loop, together with all else that came in it."""
