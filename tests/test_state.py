@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,13 @@ def test_a_stopped_state_refuses_and_does_not_fail(tmp_path: Path) -> None:
     state = CarafeState(Settings(home=tmp_path), hosted=False)
     with pytest.raises(NotReady):
         state.engine.hand_over(Model(Entry(name="m"), 10), None, 0.0, print)
+
+
+def test_a_drain_that_a_killed_server_left_behind_does_not_count_for_ever(tmp_path):
+    state = CarafeState(Settings(home=tmp_path))
+    mark = state.run_dir / "draining"
+    mark.touch()
+    assert state.is_draining() and state.health()[1]["status"] == "draining"
+    long_ago = time.time() - 3600
+    os.utime(mark, (long_ago, long_ago))
+    assert not state.is_draining()

@@ -8,7 +8,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
 from typing import Any
 
 import msgspec
@@ -30,6 +30,7 @@ from .serving.table import Entry, Model, RoutingTable
 from .signals import model_loaded, prediction_made
 
 log = logging.getLogger(__name__)
+MARGIN_S = 60.0  # beyond notice and drain, a mark of draining is a relic
 FIRST_TABLE_S = 20.0  # how long after its start a process lets requests wait for models that are still loading
 
 
@@ -180,7 +181,13 @@ class CarafeState:
 
     def is_draining(self) -> bool:
         """The server was told to stop and finishes what it has."""
-        return self.hosted and (self.run_dir / "draining").exists()
+        if not self.hosted:
+            return False
+        try:
+            since = (self.run_dir / "draining").stat().st_mtime
+        except OSError:
+            return False
+        return time() - since < (self.settings.notice_s or 0.0) + self.settings.drain_s + MARGIN_S  # else it was left behind by a server that was killed
 
     def metrics_page(self, accept: str) -> tuple[bytes, str]:
         """The page ``/metrics`` of this application: body and Content-Type."""
