@@ -187,7 +187,8 @@ class CarafeState:
             since = (self.run_dir / "draining").stat().st_mtime
         except OSError:
             return False
-        return time() - since < (self.settings.notice_s or 0.0) + self.settings.drain_s + MARGIN_S  # else it was left behind by a server that was killed
+        # An older mark was left behind by a server that was killed.
+        return time() - since < (self.settings.notice_s or 0.0) + self.settings.drain_s + MARGIN_S
 
     def metrics_page(self, accept: str) -> tuple[bytes, str]:
         """The page ``/metrics`` of this application: body and Content-Type."""
