@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from flask_carafe.artifacts.spec import from_options
-from flask_carafe.errors import ConfigError
+from flask_carafe.errors import ConfigError, InvalidInput
 from flask_carafe.signature import Signature, schema, unpack
 from flask_carafe.signature.decode import Decoder
 from flask_carafe.signature.infer import infer, with_nullable
@@ -288,3 +288,13 @@ def test_a_picture_by_hand_needs_its_shape_alone():
     }  # fmt: skip
     with pytest.raises(ConfigError, match="the model takes 28 x 28"):
         infer(given, spec(fields={"photo": {"kind": "image", "options": {"width": 30, "height": 30}}}))
+
+
+@pytest.mark.parametrize(("more", "is_closed"), [({}, True), ({"kind": "category"}, True), ({"closed": False}, False)])
+def test_choices_by_hand_close_a_category_that_the_model_leaves_open(more, is_closed):
+    open_sex = described(column("Sex", kind="category", dtype="text", choices=["female"], closed=False), column("Fare"), build="dataframe")
+    signature = infer(open_sex, spec(fields={"Sex": {"choices": ["female", "male"]} | more}))
+    assert signature.fields[0].closed is is_closed
+    if is_closed:
+        with pytest.raises(InvalidInput, match="nearest: 'female'"):
+            Decoder(signature).json(b'{"Sex": "Female", "Fare": 1}')

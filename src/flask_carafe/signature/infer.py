@@ -227,14 +227,14 @@ def _from_sample(facts: dict[str, Any], draft: dict[str, Any], build: str, summa
 
 
 def _by_hand(name: str, facts: dict[str, Any], hand: Any) -> dict[str, Any]:
-    """Facts as a person wrote them, checked; ``choices`` alone make a category."""
+    """Facts as a person wrote them, checked; ``choices`` alone make a category, and a closed one."""
     said = {"kind": hand} if isinstance(hand, str) else dict(hand or {})
     for key in said:
         if key not in FACTS:
             near = get_close_matches(str(key), FACTS, n=1)
             raise ConfigError(f"fields.{name}: {key!r} is not known.", f"Did you mean {near[0]!r}?" if near else f"Known are: {', '.join(FACTS)}.")
-    if said.get("choices") and "kind" not in said:
-        said["kind"] = "category"
+    if said.get("choices"):
+        said = {"kind": "category", "closed": True} | said
     if "kind" in said and said["kind"] not in KINDS:
         near = get_close_matches(str(said["kind"]), KINDS, n=1)
         raise ConfigError(f"fields.{name}.kind: got {said['kind']!r}.", f"Did you mean {near[0]!r}?" if near else f"Kinds are: {', '.join(KINDS)}.")
