@@ -78,7 +78,6 @@ class CarafeError(Exception):
 
 class BadRequest(CarafeError):
     code, status = "malformed", 400
-    hint = 'Send a JSON object, for example {"features": [1.0, 2.0]}.'
 
 
 class InvalidInput(CarafeError):
