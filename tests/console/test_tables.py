@@ -43,11 +43,33 @@ def test_cells_that_a_spreadsheet_would_run_are_made_harmless(client: FlaskClien
     assert found == ["'=HYPERLINK(1)", "'+1+cmd", "'-2+3", "'@SUM(1)", "'\tx", "plain", "-5"]
 
 
-def test_a_wrong_cell_is_named_with_its_line(client: FlaskClient) -> None:
-    response = client.post("/models/price/rows", data={"text": HEAD + "1,2,3\n1,two,3\n", "as": "page"}, headers=BROWSER)
-    assert response.status_code == 422
-    assert "test_score must be a number, got &#39;two&#39;" in response.text and "ine 3" in response.text
+def test_a_wrong_cell_is_named_with_its_line_and_spoils_no_other_row(client: FlaskClient) -> None:
+    response = client.post("/models/price/rows", data={"text": HEAD + "1,2,3\n\n1,two,3\n4,5\n", "as": "page"}, headers=BROWSER)
+    assert response.status_code == 200 and "1 answer in" in response.text and "2 rows without an answer" in response.text
+    assert "Line 4: test_score must be a number, got &#39;two&#39;" in response.text
+    assert "Line 5: a row must have 3 cells as the header has, got 2." in response.text
     assert "1,two,3" in response.text
+
+
+def test_a_file_without_one_good_row_is_refused_in_the_words_of_the_api(client: FlaskClient) -> None:
+    response = client.post("/models/price/rows", data={"text": HEAD + "1,two,3\n", "as": "page"}, headers=BROWSER)
+    assert response.status_code == 422 and "Line 2: test_score must be a number, got &#39;two&#39;" in response.text
+
+
+def test_columns_that_are_no_fields_are_passed_over_and_kept_in_the_download(client: FlaskClient) -> None:
+    text = "id," + HEAD.strip() + ",name\n7,1,2,3,Ann\n8,1,two,3,Bo\n"
+    page = client.post("/models/price/rows", data={"text": text, "as": "page"}, headers=BROWSER).text
+    assert "not used by the model: id, name" in page and "1 answer in" in page
+    rows = list(csv.DictReader(io.StringIO(client.post("/models/price/rows", data={"text": text, "as": "csv"}).text)))
+    assert [(row["id"], row["name"], bool(row["prediction"]), row["error"]) for row in rows] == [
+        ("7", "Ann", True, ""),
+        ("8", "Bo", False, "Line 3: test_score must be a number, got 'two'."),
+    ]
+
+
+def test_a_column_that_may_be_a_field_misspelt_is_not_passed_over(client: FlaskClient) -> None:
+    response = client.post("/models/price/rows", data={"text": HEAD.replace("test_score", "test_scores") + "1,2,3\n"}, headers=BROWSER)
+    assert response.status_code == 422 and "Did you mean &#39;test_score&#39;?" in response.text
 
 
 def test_nothing_at_all_is_asked_for(client: FlaskClient) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -13,10 +11,8 @@ from ..globals import current_carafe
 from ..operations.openapi import ERRORS, example_answer, shapes
 from ..operations.predict import Prediction
 from ..serving.table import Model
-from ..signature import Field, Rows
+from ..signature import Field
 from ..signature.kinds import kind_of
-from ..signature.pending import Pending
-from ..signature.unpack import values as unpacked
 from .controls import ICONS, KIND_WORDS, Control, as_text
 from .figures import duration, figure
 from .snippets import pretty, snippets
@@ -133,14 +129,3 @@ def _cut(value: Any, most: int) -> Any:
     if isinstance(value, list | tuple):
         return [_cut(item, most) for item in value[:most]] + ["…"] * (len(value) > most)
     return value if not isinstance(value, str) or len(value) <= LONGEST else value[:60] + "…"
-
-
-def inputs_of(model: Model, rows: Rows | Pending, body: bytes) -> list[dict[str, Any]]:
-    """The rows of a CSV as they were written there; as they were understood where that cannot be told."""
-    text = body.decode("utf-8-sig", "replace")
-    lines = [cells for cells in csv.reader(io.StringIO(text, newline="")) if cells]
-    names = [name.strip() for name in lines[0]]
-    if len(lines) - 1 == rows.n and all(len(cells) == len(names) for cells in lines[1:]):
-        return [dict(zip(names, cells, strict=True)) for cells in lines[1:]]
-    assert isinstance(rows, Rows) and model.entry.signature is not None
-    return unpacked(model.entry.signature, rows)

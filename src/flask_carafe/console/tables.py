@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from flask import request
@@ -14,6 +14,7 @@ from ..errors import BadRequest
 from ..signature.kinds.category import spell
 from .controls import as_text
 from .figures import figure
+from .sheet import ERROR, Sheet
 
 MOST_SHOWN = 200
 MOST_ANSWER_COLUMNS = 6  # prediction and the first probabilities; the file has all of them
@@ -64,22 +65,26 @@ def example_csv(row: Mapping[str, Any]) -> str:
     return lines.getvalue()
 
 
-def show_table(inputs: Sequence[Mapping[str, Any]], records: Sequence[Mapping[str, Any]], took: str) -> Table:
+def show_table(sheet: Sheet, records: Sequence[Mapping[str, Any]], failed: int, took: str) -> Table:
     """The first rows as a page shows them; answers first, since they are what was asked for."""
     names = list(records[0]) if records else []
-    shown_names = names[:MOST_ANSWER_COLUMNS]
-    count = len(records)
+    shown_names = [name for i, name in enumerate(names) if i < MOST_ANSWER_COLUMNS or name == ERROR]
     rows = [
-        Row(
-            [Cell(_answer(record.get(name)), isinstance(record.get(name), int | float)) for name in shown_names],
-            [_short(value) for value in row.values()],
-        )
-        for row, record in zip(inputs[:MOST_SHOWN], records[:MOST_SHOWN], strict=False)
+        Row([Cell(_answer(record.get(name)), isinstance(record.get(name), int | float)) for name in shown_names], [_short(cell) for cell in cells])
+        for cells, record in zip(sheet.lines[:MOST_SHOWN], records[:MOST_SHOWN], strict=False)
     ]
-    notes = [f"the first {MOST_SHOWN}"] if count > MOST_SHOWN else []
-    notes += [f"{len(names) - len(shown_names):,} more columns are in the file"] if len(names) > len(shown_names) else []
+    count = len(records) - failed
     heading = f"{count:,} answer{'s' * (count != 1)} in {took}"
-    return Table(heading, ", ".join(notes), shown_names, list(inputs[0]) if inputs else [], rows)
+    return Table(heading, _note(sheet, len(records), failed, len(names) - len(shown_names)), shown_names, sheet.header, rows)
+
+
+def _note(sheet: Sheet, count: int, failed: int, hidden: int) -> str:
+    """What the table does not show, and what was not asked."""
+    notes = [f"{failed:,} row{'s' * (failed != 1)} without an answer"] if failed else []
+    notes += [f"the first {MOST_SHOWN}"] if count > MOST_SHOWN else []
+    notes += [f"{hidden:,} more columns are in the file"] if hidden else []
+    notes += [f"not used by the model: {', '.join(map(_short, sheet.passed))}"] if sheet.passed else []
+    return "; ".join(notes)
 
 
 def _answer(value: Any) -> str:
@@ -91,20 +96,21 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else text[:79] + "…"
 
 
-def write_csv(records: Iterable[Mapping[str, Any]], inputs: Sequence[Mapping[str, Any]]) -> bytes:
+def write_csv(records: Sequence[Mapping[str, Any]], sheet: Sheet) -> bytes:
     """The rows as they were sent, with the answers behind them; no cell can be taken for a formula."""
     lines = io.StringIO()
     writer = csv.writer(lines)
-    for index, (row, record) in enumerate(zip(inputs, records, strict=True)):
-        if index == 0:
-            writer.writerow([neutral(name) for name in (*row, *_apart(record, row))])
-        writer.writerow([neutral(cell(value)) for value in (*row.values(), *record.values())])
+    width = len(sheet.header)
+    writer.writerow([neutral(name) for name in (*sheet.header, *_apart(records[0], sheet.header))])
+    for cells, record in zip(sheet.lines, records, strict=True):
+        level = [*cells, *[""] * (width - len(cells))][:width]
+        writer.writerow([neutral(cell(value)) for value in (*level, *record.values())])
     return lines.getvalue().encode()
 
 
-def _apart(record: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
-    """Names of answers, told apart from fields that are called the same."""
-    return [f"model {name}" if name in row else name for name in record]
+def _apart(record: Mapping[str, Any], header: Sequence[str]) -> list[str]:
+    """Names of answers, told apart from columns that are called the same."""
+    return [f"model {name}" if name in header else name for name in record]
 
 
 def cell(value: Any) -> str:

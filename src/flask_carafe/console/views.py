@@ -25,6 +25,7 @@ from .forms import Sent, as_query, example_row, is_long, read_sent, row_sent, ro
 from .headers import guard
 from .problems import Problem, problem_of
 from .rendering import ASSETS, render, root_url
+from .sheet import Sheet, with_faults
 from .shelf import all_models, find
 from .snippets import snippets
 
@@ -183,19 +184,21 @@ def ask_table(name: str) -> Response:
     allow_body()
     text = ""
     try:
+        decoder = found.usable_decoder()
         body, text = tables.read_csv_sent()
-        rows = found.usable_decoder().csv(body, "utf-8")
+        sheet = Sheet(body, signature_of(found), current_carafe.settings.max_rows)
+        rows, faults = sheet.read(decoder)
         made = predict(current_carafe, found, rows, timeout_s=TABLE_S, door="page")
     except CarafeError as error:
         told = new_request_id()
         if error.status >= 500:
             log_failure(error, told)
         return html(table_page(found, text, problem=problem_of(error, None, told)), error.status)
-    inputs, records = calls.inputs_of(found, rows, body), made.records()
+    records = with_faults(made.records(), faults)
     if request.form.get("as") == "csv":
         headers = {"Content-Disposition": f'attachment; filename="{found.entry.name}-predictions.csv"'}
-        return Response(tables.write_csv(records, inputs), content_type="text/csv; charset=utf-8", headers=headers)
-    return html(table_page(found, text, tables.show_table(inputs, records, duration(made.seconds * 1000))))
+        return Response(tables.write_csv(records, sheet), content_type="text/csv; charset=utf-8", headers=headers)
+    return html(table_page(found, text, tables.show_table(sheet, records, len(faults), duration(made.seconds * 1000))))
 
 
 def table_page(found: Model, text: str, shown: tables.Table | None = None, problem: Problem | None = None) -> str:
