@@ -338,3 +338,10 @@ def test_what_is_no_request_is_answered_with_one_that_works(signature, hint):
     with pytest.raises(BadRequest) as caught:
         Decoder(signature).json(b"[1")
     assert caught.value.as_json()["hint"] == hint
+
+
+@pytest.mark.parametrize("key", ["instances", "inputs", "dataframe_split", "data"])
+def test_a_request_of_another_server_is_told_our_shapes(key):
+    error = refused(PERSON, {key: [[1, 2]]})
+    assert error.hint == 'Carafe\'s own shapes are {"features": [[...]]} or {"rows": [{...}]}.'
+    assert [detail.field for detail in error.details] == [key]

@@ -25,6 +25,8 @@ from .kinds.image import picture_shape
 from .model import Signature
 from .refusal import refusal
 
+FOREIGN = ("instances", "inputs", "dataframe_split", "dataframe_records", "data")  # where other servers have their rows
+OWN_SHAPES = 'Carafe\'s own shapes are {"features": [[...]]} or {"rows": [{...}]}.'
 ALIASES = {"text": ("text",), "document": ("document", "text"), "image": ("image",)}
 
 
@@ -80,6 +82,9 @@ def interpret(body: Any, signature: Signature) -> Raw:
         return _only(body, "rows" if "rows" in body else "features", signature)
     if "data" in body and "columns" in body:
         return _split(body)
+    for key in FOREIGN:
+        if key in body and signature.extra == "forbid":
+            raise refusal(f"There is no field {key!r}.", field=key, expected="a field of this model", got=shown(body[key]), hint=OWN_SHAPES)
     return Raw([body], True)
 
 
