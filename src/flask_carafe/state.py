@@ -149,7 +149,7 @@ class CarafeState:
         engine = self.engine
         if self.is_started and engine.link and engine.loop:
             self.ready.clear()
-            engine.loop.call_soon_threadsafe(engine.link.tell, {"op": "declare", "specs": self._declared(), "source": "app"})
+            engine.loop.call_soon_threadsafe(engine.link.tell_declared)
 
     def _announce(self, spec: ModelSpec) -> None:
         """Put what is known of a declared model into the table before a steward was met."""

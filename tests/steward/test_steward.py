@@ -327,6 +327,33 @@ def test_what_serve_was_told_stands_above_what_its_workers_declare(home: Any) ->
     home.drive(test)
 
 
+def test_an_app_that_comes_again_is_served_only_what_it_declares_now(home: Any) -> None:
+    async def declare(*names: str) -> asyncio.StreamWriter:
+        _, writer = await asyncio.open_unix_connection(home.run_dir / "steward.sock")
+        specs = [msgspec.to_builtins(home.spec(name, f"def {name}(x: float) -> float:\n    return x\n")) for name in names]
+        for message in ({"op": "hello", "role": "worker", "pid": 1}, {"op": "declare", "specs": specs, "source": "app", "replace": True}):
+            writer.write(msgspec.json.encode(message) + b"\n")
+        await asyncio.sleep(0.3)
+        return writer
+
+    def served() -> set[str]:
+        return {entry["name"] for entry in home.link.table["models"]}
+
+    async def test() -> None:
+        await home.link.declare([home.spec()], "")
+        first, other = await declare("one", "two"), await declare("three")
+        assert served() == {"triple", "one", "two", "three"}
+        first.close()
+        again = await declare("two")
+        assert served() == {"triple", "two", "three"}  # the other app is still there
+        again.close()
+        other.close()
+        (await declare()).close()
+        assert served() == {"triple"}
+
+    home.drive(test)
+
+
 def test_a_crashed_host_is_back_while_a_slow_new_version_is_still_on_trial(home: Any) -> None:
     async def test() -> None:
         await home.link.declare([home.spec()], "")

@@ -44,6 +44,10 @@ class Link:
         if self.is_up and self.writer is not None:
             self.writer.write(msgspec.json.encode(message) + b"\n")
 
+    def tell_declared(self) -> None:
+        """Say what this application declares, be it nothing; it takes the place of what it declared before."""
+        self.tell({"op": "declare", "specs": self.declare(), "source": "app", "replace": True})
+
     async def run(self) -> None:
         """Connect, listen, and begin again when the steward goes."""
         self._remember()
@@ -82,9 +86,7 @@ class Link:
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         self.tell({"op": "hello", "role": "worker", "pid": os.getpid()})
-        declared = self.declare()
-        if declared:
-            self.tell({"op": "declare", "specs": declared, "source": "app"})
+        self.tell_declared()
         while line := await reader.readline():
             message = msgspec.json.decode(line, type=Message)
             if message.op == "table" and message.table is not None:

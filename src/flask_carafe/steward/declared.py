@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import msgspec
@@ -30,15 +30,17 @@ class Declarations(msgspec.Struct):
     models: dict[str, Declared] = {}
     recipes: dict[str, Recipe] = {}  # of the versions that were admitted last
 
-    def declare(self, specs: Iterable[ModelSpec], source: str, *, replace: bool = False) -> tuple[list[ModelSpec], list[str]]:
-        """Note ``specs``; with ``replace`` other models of the same source go.
+    def declare(
+        self, specs: Iterable[ModelSpec], source: str, *, replace: bool = False, keep: Collection[str] = ()
+    ) -> tuple[list[ModelSpec], list[str]]:
+        """Note ``specs``; with ``replace`` other models of the same source go, save those to ``keep``.
 
         What ``carafe serve`` was told on its command line stands above what its own workers read in ``carafe.yaml``.
 
         :return: the specs that count (same or new), and the names that went.
         """
         specs = [spec for spec in specs if source == SERVE or spec.name not in self.models or self.models[spec.name].source != SERVE]
-        names = {spec.name for spec in specs}
+        names = {spec.name for spec in specs}.union(keep)
         gone = [name for name, known in self.models.items() if replace and known.source == source and name not in names]
         for name in gone:
             del self.models[name]

@@ -27,6 +27,7 @@ class Link:
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self.role, self.pid, self.watches, self.acked = "", 0, False, 0
+        self.declared: set[str] = set()
         self._writer = writer
 
     def send(self, line: bytes) -> None:

@@ -20,7 +20,7 @@ from ..hosting.rundir import run_dir
 from ..hosting.supervisor import Supervisor
 from .bringup import Recipe
 from .clock import KeepFilesYoung, KeepLogShort, run_jobs
-from .declared import DeclaredFile
+from .declared import SERVE, DeclaredFile
 from .keeper import ModelKeeper
 from .links import ROLES, Link, Links, json_line
 from .media import MediaKeeper
@@ -221,7 +221,7 @@ class Steward:
         if op == "gone":
             return None  # the end of a host is seen here as soon as there
         if op == "declare":
-            return self._declare(message)
+            return self._declare(link, message)
         if op == "reload":
             return self._reload(message.get("model"))
         if op == "status":
@@ -245,11 +245,15 @@ class Steward:
         if self.media.kill(host_id, why) or any(keeper.kill(host_id, why) for keeper in self.keepers.values()):
             log.warning("Host %s hung; worker %d saw it. It is replaced.", host_id, link.pid)
 
-    def _declare(self, message: dict[str, Any]) -> dict[str, Any]:
+    def _declare(self, link: Link, message: dict[str, Any]) -> dict[str, Any]:
+        """Serve what ``link`` declares; what another app of this home declares, whose workers are here, stays."""
         specs = msgspec.convert(message["specs"], list[ModelSpec])
+        link.declared = {spec.name for spec in specs}
+        others = {name for other in self.links.greeted if other is not link and other.role == "worker" for name in other.declared}
         if "default" in message:
             self._declared.default = str(message["default"] or "")
-        wanted, gone = self._declared.declare(specs, str(message.get("source", "app")), replace=bool(message.get("replace")))
+        source, replace = str(message.get("source", "app")), bool(message.get("replace"))
+        wanted, gone = self._declared.declare(specs, source, replace=replace, keep=others if source != SERVE else ())
         self._note_declared()
         for name in gone:
             self.keepers.pop(name).retire()
