@@ -12,6 +12,7 @@ from flask_carafe.errors import ConfigError, InvalidInput
 from flask_carafe.signature import Signature, schema, unpack
 from flask_carafe.signature.decode import Decoder
 from flask_carafe.signature.infer import infer, with_nullable
+from flask_carafe.signature.kinds import kind_of
 from flask_carafe.signature.sample import read_sample, summarise
 
 CLASSES = [
@@ -298,3 +299,14 @@ def test_choices_by_hand_close_a_category_that_the_model_leaves_open(more, is_cl
     if is_closed:
         with pytest.raises(InvalidInput, match="nearest: 'female'"):
             Decoder(signature).json(b'{"Sex": "Female", "Fare": 1}')
+
+
+def test_the_trace_that_a_mean_leaves_near_zero_is_zero_in_the_example():
+    trace, middle, true = column(default=-1.4e-18, low=-2.0, high=2.0), column(low=-2.0, high=2.0 - 4e-16), column(default=1.4e-18, low=0, high=3e-18)
+    signature = infer(described(trace, middle, true))
+    assert [kind_of(field).example(field) for field in signature.fields] == [0.0, 0.0, 1.4e-18]
+
+
+def test_a_text_of_a_python_function_has_a_neutral_example():
+    signature = infer(described(column("city", kind="text", dtype="text"), build="records"))
+    assert schema.example_request(signature) == {"city": "text"}

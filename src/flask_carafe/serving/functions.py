@@ -17,6 +17,7 @@ import msgspec
 from ..artifacts.spec import from_options
 from ..errors import ConfigError
 from ..signature import Field, Output, Signature
+from ..signature.kinds.text import ANY_TEXT
 from .table import Entry, Model
 
 KINDS: dict[Any, dict[str, Any]] = {
@@ -142,6 +143,8 @@ def _field(model: str, parameter: inspect.Parameter, hint: Any) -> Field:
             "Use str, int, float, bool, datetime, Literal[...] or an Enum - or say fields={...}.",
         )
     example = parameter.default if isinstance(parameter.default, str | int | float | bool) else None
+    if example is None and facts["kind"] == "text":
+        example = ANY_TEXT
     return Field(name=parameter.name, nullable=optional, example=example, **facts)
 
 

@@ -18,6 +18,7 @@ from .answer import Encoder
 from .kinds import KINDS, Wrong, choices_dtype, kind_of
 from .kinds.category import same
 from .kinds.number import clamp, round_example
+from .kinds.text import ANY_TEXT
 from .labels import apply_labels
 from .model import DType, Field, Output, Signature
 from .pictures import Hint, Wanted, picture
@@ -206,7 +207,10 @@ def _field(draft: dict[str, Any], build: str, sample: Sample | None, hand: Any) 
     if field.minimum is not None and field.maximum is not None and field.minimum > field.maximum:
         raise ConfigError(f"fields.{field.name}: minimum {field.minimum} is above maximum {field.maximum}.")
     by_hand = isinstance(hand, Mapping) and hand.get("example") is not None
-    return _with_example(field, draft, sample, by_hand)
+    default = draft.get("default")
+    if default is None and build == "records" and field.kind == "text":
+        default = ANY_TEXT
+    return _with_example(field, default, sample, by_hand)
 
 
 def _from_sample(facts: dict[str, Any], draft: dict[str, Any], build: str, summary: ColumnSummary) -> dict[str, Any]:
@@ -265,7 +269,7 @@ def _dtype(facts: dict[str, Any], described: str, build: str) -> DType | str:
     return "bool" if kind == "boolean" else "float64" if facts.get("nullable") else "int64"
 
 
-def _with_example(field: Field, draft: dict[str, Any], sample: Sample | None, by_hand: bool) -> Field:
+def _with_example(field: Field, default: Any, sample: Sample | None, by_hand: bool) -> Field:
     """The field with the best example there is: by hand, from the sample, or the model's own middle."""
     kind = kind_of(field)
     if by_hand:
@@ -274,7 +278,7 @@ def _with_example(field: Field, draft: dict[str, Any], sample: Sample | None, by
         except Wrong as exc:
             raise ConfigError(f"fields.{field.name}.example must be {exc.must}, got {exc.got}.") from exc
         return field
-    for example in (_sample_example(field, sample), _default_example(field, draft.get("default"))):
+    for example in (_sample_example(field, sample), _default_example(field, default)):
         if example is not None:
             return msgspec.structs.replace(field, example=example)
     return field
@@ -296,7 +300,7 @@ def _sample_example(field: Field, sample: Sample | None) -> Any:
 def _default_example(field: Field, default: Any) -> Any:
     if field.kind in ("number", "integer") and isinstance(default, (int, float)) and not isinstance(default, bool):
         near = clamp(float(default), field)
-        return round_example(near) if field.kind == "number" else round(near)
+        return round_example(near, field) if field.kind == "number" else round(near)
     if field.kind == "category":
         return next((choice for choice in field.choices if default is not None and same(default, choice)), None)
     return default if field.kind == "text" and isinstance(default, str) else None

@@ -27,9 +27,10 @@ def read_decimal(text: str, expected: str) -> int | float:
     return float(text)
 
 
-def round_example(value: float) -> float:
-    """``value`` to four significant digits, so that an example can be read."""
-    return float(f"{value:.4g}")
+def round_example(value: float, field: Field) -> float:
+    """``value`` to four significant digits, so that an example can be read; the trace that a mean leaves near 0 is 0."""
+    span = field.high - field.low if field.low is not None and field.high is not None else 0.0
+    return 0.0 if abs(value) < (1e-9 * span or 1e-12) else float(f"{value:.4g}")
 
 
 def clamp(value: float, field: Field) -> float:
@@ -112,4 +113,4 @@ class Number(Kind):
         return number_control(field, "any", self.example(field))
 
     def example(self, field: Field) -> float:
-        return field.example if field.example is not None else round_example(middle(field))
+        return field.example if field.example is not None else round_example(middle(field), field)

@@ -8,6 +8,8 @@ from typing import Any
 from ..model import Field
 from .base import Control, Kind, Upload, Wrong, shown
 
+ANY_TEXT = "text"  # the example of a Python function: a model of texts was fitted on sentences, a function takes a name or a code
+
 
 def encodable(text: str) -> str:
     """``text`` itself. :raises Wrong: it holds half of a surrogate pair, which no encoding has."""
