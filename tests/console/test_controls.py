@@ -64,3 +64,10 @@ def test_what_may_be_left_empty_is_said_once() -> None:
 def test_a_new_kind_of_control_falls_back_to_a_box() -> None:
     control = build_controls([Field(name="note", kind="text", dtype="text")], {"note": "hello"}, {}, {})[0]
     assert control.widget == "textarea" and control.value == "hello" and control.id == "f0"
+
+
+def test_a_box_that_takes_other_values_names_the_known_ones() -> None:
+    few = Field(name="port", kind="category", dtype="text", choices=("C", "Q", "S"), closed=False)
+    many = Field(name="shop", kind="category", dtype="int64", choices=tuple(range(12)), closed=False)
+    hints = [control.hint for control in build_controls([few, many], {"port": "S"}, {}, {})]
+    assert hints == ["Known: C, Q, S; other values are accepted", "Known: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more; other values are accepted"]

@@ -14,6 +14,7 @@ from ..signature.kinds import kind_of
 from .figures import figure
 
 MOST_CONTROLS = 40  # beyond it one box to paste into
+MOST_LISTED = 10  # known values of a text box: its own list shows none while a value is in it
 ODD = ("", "_charset_", "isindex")  # names with a meaning of their own in HTML forms
 KIND_WORDS = {"number": "number", "integer": "whole number", "boolean": "yes or no", "text": "text", "document": "document"}
 ICONS = {"integer": "number", "tensor": "vector"}
@@ -195,6 +196,9 @@ def _choices(control: Control) -> None:
 def _combo(control: Control) -> None:
     control.note = control.field.kind
     if control.choices:
+        known = [choice.label for choice in control.choices[:MOST_LISTED]]
+        rest = len(control.choices) - len(known)
+        _hint(control, "known: " + ", ".join(known) + (f" and {rest:,} more" if rest else ""))
         _hint(control, "other values are accepted")
 
 
