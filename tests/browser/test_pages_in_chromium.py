@@ -159,6 +159,14 @@ def test_a_server_that_is_gone_is_said_in_words(open_page: Any) -> None:
     assert "could not be reached" in page.inner_text("#answer")
 
 
+def test_a_session_that_ended_is_said_in_words(open_page: Any) -> None:
+    page = open_page("/models/price")
+    page.route("**/models/price", lambda route: route.fulfill(status=200, content_type="text/html", body="<h1>Log in</h1>"))
+    page.click("main button.primary")
+    page.wait_for_selector("#answer .notice.bad")
+    assert page.inner_text("#answer") == "You are signed out; load the page again."
+
+
 def test_the_form_can_be_walked_by_keyboard_alone(open_page: Any) -> None:
     page = open_page("/models/loan")
     seen = []

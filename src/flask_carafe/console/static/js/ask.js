@@ -48,7 +48,9 @@ for (const form of document.querySelectorAll("[data-ask]")) {
       const text = await reply.text();
       if (reply.headers.get("Content-Type")?.startsWith("application/json")) { fail(JSON.parse(text).error || `The server answered ${reply.status}.`); return; }
       const page = new DOMParser().parseFromString(text, "text/html");
-      if (page.querySelector("[data-swap]")) place(page);
+      const hasAnswer = page.querySelector("[data-swap]");
+      if (reply.redirected || (reply.ok && !hasAnswer)) { fail("You are signed out; load the page again."); return; }
+      if (hasAnswer) place(page);
       else fail(page.querySelector("h1") ? `${page.querySelector("h1").textContent}. ${page.querySelector(".lede")?.textContent ?? ""}` : `The server answered ${reply.status}.`);
       const box = answer.getBoundingClientRect();
       if (!form.querySelector("[aria-invalid=true]") && (box.top > innerHeight - 80 || box.bottom < 0)) {
