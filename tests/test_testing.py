@@ -61,3 +61,43 @@ def test_the_block_can_be_entered_again_and_starts_nothing_behind_it(tmp_path):
             assert client.post("/carafe/models/f/predict", json={"x": 1}).json["prediction"] == 2
         refused = client.post("/carafe/models/f/predict", json={"x": 1})
         assert refused.status_code == 503 and "flask_carafe.testing.serving" in refused.json["error"]
+
+
+def successor(home, code: str):
+    """The app of ``make_app`` as it comes again, with ``f`` of this code, beside a steward that still serves the old one."""
+    (home / "new").mkdir()
+    (home / "new" / "f.py").write_text(code)
+    app = make_app(home)
+    state = app.extensions["carafe"].state
+    state.hosted = True
+    state.sender.serve("f", f"{home}/new/f.py:f")
+    return app, state
+
+
+@pytest.mark.parametrize(
+    ("code", "expected", "said"),
+    [
+        ("import time\ntime.sleep(1)\ndef f(x: int) -> int:\n    return x + 2\n", 3, ""),
+        ("def f(x: int) -> int:\n    return never_defined\n", 2, "goes on with version 1; the one declared now is refused"),
+    ],
+)
+def test_the_first_answer_of_an_app_that_comes_again_is_of_what_it_declares_now(tmp_path, caplog, code, expected, said):
+    (tmp_path / "f.py").write_text("def f(x: int) -> int:\n    return x + 1\n")
+    old = make_app(tmp_path)
+    old.extensions["carafe"].state.sender.serve("f", f"{tmp_path}/f.py:f")
+    with serving(old):
+        app, state = successor(tmp_path, code)
+        try:
+            assert app.test_client().post("/carafe/models/f/predict", json={"x": 1}).json["prediction"] == expected
+        finally:
+            state.stop()
+    told = {record.getMessage() for record in caplog.records if record.name == "flask_carafe.state"}  # each app logs it
+    assert len(told) == bool(said) and all(said in line for line in told)
+
+
+def test_a_declared_model_that_is_refused_is_told_once_in_the_apps_log(tmp_path, caplog):
+    (tmp_path / "torn.joblib").write_bytes(b"\x80\x04\x95\xff")
+    with pytest.raises(NotReady, match="torn"), serving(make_app(tmp_path, "torn.joblib")):
+        pass
+    told = [record.getMessage() for record in caplog.records if record.name == "flask_carafe.state"]
+    assert len(told) == 1 and "Model 'torn' is refused: " in told[0]

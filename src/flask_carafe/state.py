@@ -59,6 +59,7 @@ class CarafeState:
         self.background: LoopThread | None = None
         self.ready = threading.Event()
         self._loaded: set[str] = set()
+        self._complaints: dict[str, str] = {}
         self.recorder = Recorder(None)
         settings = self.settings
         limits = Limits(settings.max_rows, settings.queue_rows, settings.queue_bytes, settings.threads, settings.default_model)
@@ -116,9 +117,27 @@ class CarafeState:
             if model.entry.state == "ready" and model.key not in self._loaded:
                 self._loaded.add(model.key)
                 self._send(model_loaded, model=model.name, version=model.entry.version, signature=model.signature, runtime=model.entry.runtime)
-        if all(model.entry.state != "loading" for model in table.models.values()) and self._has_all(table):
-            self.ready.set()
+        if self.engine.link is None or self.engine.link.is_heard:
+            self._settled(table)
         self._routed({model.entry.name: model.entry.routes for model in table.models.values()})
+
+    def _settled(self, table: RoutingTable) -> None:
+        """Go by a table that came after the steward had heard what is declared here."""
+        for spec in self.specs:
+            model = table.models.get(spec.name)
+            if model is not None and not model.entry.is_changing and self.background:  # `carafe serve` tells people itself
+                self._complain(model.entry)
+        if all(not model.entry.is_changing and model.entry.state != "loading" for model in table.models.values()) and self._has_all(table):
+            self.ready.set()
+
+    def _complain(self, entry: Entry) -> None:
+        """Log once that a declared model is not served, or not in the version declared here."""
+        told = f"is refused: {entry.reason} {entry.hint}".strip() if entry.state == "refused" else ""
+        if entry.refusal:
+            told = f"goes on with version {entry.version}; the one declared now is refused: {entry.refusal}"
+        if told and self._complaints.get(entry.name) != told:
+            log.error("Model %r %s", entry.name, told)
+        self._complaints[entry.name] = told
 
     def _routed(self, routes: dict[str, tuple[str, ...]]) -> None:
         for told in self.on_routes:

@@ -33,6 +33,7 @@ class Link:
     def __init__(self, engine: Engine, run_dir: Path, start_steward: Callable[[], Any], declare: Callable[[], list[Any]]) -> None:
         self.engine, self.run_dir, self.start_steward, self.declare = engine, run_dir, start_steward, declare
         self.writer: asyncio.StreamWriter | None = None
+        self.is_heard = False  # the steward has taken in what this application declares
 
     @property
     def is_up(self) -> bool:
@@ -46,6 +47,7 @@ class Link:
 
     def tell_declared(self) -> None:
         """Say what this application declares, be it nothing; it takes the place of what it declared before."""
+        self.is_heard = False
         self.tell({"op": "declare", "specs": self.declare(), "source": "app", "replace": True})
 
     async def run(self) -> None:
@@ -89,6 +91,7 @@ class Link:
         self.tell_declared()
         while line := await reader.readline():
             message = msgspec.json.decode(line, type=Message)
+            self.is_heard |= message.op == "declared"
             if message.op == "table" and message.table is not None:
                 self._apply(message.table)
                 self.tell({"op": "ack", "revision": message.table.revision})

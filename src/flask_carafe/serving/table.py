@@ -27,7 +27,10 @@ class HostAddress(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One model as the steward describes it; ``state`` is loading, ready, failed (restarting) or refused."""
+    """One model as the steward describes it; ``state`` is loading, ready, failed (restarting) or refused.
+
+    ``is_changing``: what was declared last is still being taken up; ``refusal``: why it was refused while an older version goes on.
+    """
 
     name: str
     version: int = 1
@@ -35,6 +38,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     state: str = "loading"
     reason: str = ""
     hint: str = ""
+    is_changing: bool = False
+    refusal: str = ""
     description: str = ""
     runtime: str = ""
     estimator: str = ""

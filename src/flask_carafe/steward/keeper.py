@@ -46,7 +46,7 @@ class ModelKeeper:
         self._wanted: tuple[ModelSpec, bool] | None = None
         self._state, self._reason, self._hint = "loading", "", ""
         self._spec: ModelSpec | None = None
-        self._refused_digest = ""
+        self._refused_digest = self._refusal = ""
         self._version, self._restarts = 0, 0
         self._why_killed = ""
         self._wake, self._backoff = asyncio.Event(), Backoff()
@@ -88,6 +88,7 @@ class ModelKeeper:
         spec, live = self._spec, self._live
         shown: dict[str, Any] = {"name": self.name, "version": max(self._version, 1), "digest": "", "restarts": self._restarts}
         shown |= {"state": self._state, "reason": self._reason, "hint": self._hint, "signature": None, "hosts": []}
+        shown |= {"is_changing": self._wanted is not None, "refusal": self._refusal}
         if spec is not None:
             shown |= bringup.facts_of_spec(spec)
         if live is not None:
@@ -180,7 +181,7 @@ class ModelKeeper:
             return
         self._settle(spec)
         self._live = Live(loaded.handle, wanted_digest, bringup.facts_of_spec(spec) | loaded.facts, loaded.recipe)
-        self._version, self._refused_digest = self._version + 1, ""
+        self._version, self._refused_digest, self._refusal = self._version + 1, "", ""
         self._owner.note_recipe(self.name, loaded.recipe)
         self._backoff.started(time.monotonic())
         self._set("ready")
@@ -192,14 +193,16 @@ class ModelKeeper:
         """``spec`` has been dealt with, unless another was wanted meanwhile."""
         if self._wanted is not None and self._wanted[0] is spec:
             self._wanted = None
+            self._owner.publish()
 
     def _is_known(self, spec: ModelSpec, wanted_digest: str) -> bool:
         """Whether these bytes and options are served or refused already."""
         served = self._live is not None and self._live.digest == wanted_digest
         if not served and self._refused_digest != wanted_digest:
             return False
+        if served:
+            self._refusal = ""
         self._settle(spec)
-        self._owner.publish()
         return True
 
     def _refuse(self, exc: ArtifactRefused) -> None:
@@ -208,6 +211,7 @@ class ModelKeeper:
             self._set("refused", str(exc), exc.hint)
         else:
             self._log(logging.ERROR, f"goes on with version {self._version}; the new one is refused: {exc} {exc.hint}")
+            self._refusal = f"{exc} {exc.hint}".strip()
             self._owner.publish()
 
     def _log(self, level: int, text: str, *, is_first: bool = False) -> None:
