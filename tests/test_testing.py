@@ -101,3 +101,17 @@ def test_a_declared_model_that_is_refused_is_told_once_in_the_apps_log(tmp_path,
         pass
     told = [record.getMessage() for record in caplog.records if record.name == "flask_carafe.state"]
     assert len(told) == 1 and "Model 'torn' is refused: " in told[0]
+
+
+def test_a_refused_model_is_answered_with_what_to_do_and_no_word_of_trying_again(tmp_path):
+    (tmp_path / "torn.joblib").write_bytes(b"\x80\x04\x95\xff")
+    app = make_app(tmp_path, "torn.joblib")
+    state = app.extensions["carafe"].state
+    with serving(make_app(tmp_path)):
+        state.hosted = True
+        try:
+            answer = app.test_client().post("/carafe/models/torn/predict", json={"x": 1})
+        finally:
+            state.stop()
+    assert answer.status_code == 503 and "Retry-After" not in answer.headers
+    assert answer.json["code"] == "model_refused" and answer.json["hint"]

@@ -20,6 +20,7 @@
     ├── ModelFailed                500 model_error        the model raised
     ├── OutputInvalid              500 model_output_invalid
     ├── NotReady                   503 not_ready          no host yet, or draining
+    │   ├── ModelRefused           503 model_refused      waiting does not help; carries the hint
     │   └── HostLost               503 host_lost          the host ended with this request in it
     ├── DeadlineExceeded           504 deadline_exceeded  the request's own clock
     │   └── ModelHung              504 model_hung         the hang limit; the host was replaced
@@ -183,6 +184,16 @@ class NotReady(CarafeError):
     def __str__(self) -> str:
         said = super().__str__()
         return said[:-1] if said.endswith("..") else said  # the reason was a sentence
+
+
+class ModelRefused(NotReady):
+    """``ModelRefused(model, reason, hint)``: its file must not be served, so a retry is of no use."""
+
+    code, text = "model_refused", "Model {!r} is refused: {}."
+
+    @property
+    def hint(self) -> str:  # type: ignore[override]
+        return self.args[2] if len(self.args) > 2 else ""
 
 
 class HostLost(NotReady):

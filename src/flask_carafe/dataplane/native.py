@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from ..errors import BadRequest, CarafeError, OutputInvalid, Overloaded, WrongMediaType
+from ..errors import BadRequest, CarafeError, ModelRefused, OutputInvalid, Overloaded, WrongMediaType
 from ..operations.failures import log_failure
 from ..operations.predict import answer_body
 from ..serving.request import Answer
@@ -169,7 +169,7 @@ def write_error(error: CarafeError, request_id: str) -> Reply:
     headers: Headers = [("content-type", JSON), ("x-request-id", request_id), ("x-content-type-options", "nosniff")]
     if isinstance(error, Overloaded):
         headers.append(("retry-after", str(error.retry_after_s)))
-    elif error.status == 503:
+    elif error.status == 503 and not isinstance(error, ModelRefused):
         headers.append(("retry-after", "1"))
     if error.status >= 500:
         log_failure(error, request_id)

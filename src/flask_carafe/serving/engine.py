@@ -209,7 +209,7 @@ class Engine:
         """
         lane = model.lane
         if lane is None or (not lane.channels and not self._comes_back(model, lane)):
-            raise NotReady(model.entry.name, model.entry.reason or "its host is being started")
+            raise model.unready("its host is being started")
         return lane
 
     def _comes_back(self, model: Model, lane: Lane) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ..errors import ModelNotFound, NoDefaultModel, NotFound, NotReady, VersionNotFound
+from ..errors import ModelNotFound, ModelRefused, NoDefaultModel, NotFound, NotReady, VersionNotFound
 from ..signature import Signature
 from ..signature.answer import Encoder
 from ..signature.decode import Decoder
@@ -98,13 +98,21 @@ class Model:
         """Predictions can be had of it now: it is a function here, or a host is connected."""
         return self.call is not None or (self.lane is not None and bool(self.lane.channels))
 
+    def unready(self, otherwise: str) -> NotReady:
+        """The error that says why it does not answer; ``otherwise`` where the steward gave no reason."""
+        entry = self.entry
+        if entry.state == "refused":
+            return ModelRefused(entry.name, entry.reason or otherwise, entry.hint)
+        return NotReady(entry.name, entry.reason or otherwise)
+
     def usable_decoder(self) -> Decoder:
         """The decoder.
 
         :raises NotReady: there is none yet, since no version of it has been tried.
+        :raises ModelRefused: it was tried, and must not be served.
         """
         if self.decoder is None:
-            raise NotReady(self.entry.name, self.entry.reason or "it is still loading")
+            raise self.unready("it is still loading")
         return self.decoder
 
     def usable_encoder(self) -> Encoder:
