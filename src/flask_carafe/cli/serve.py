@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ..access import may_listen
+from ..artifacts.hints import nearest
 from ..artifacts.intake import opened
 from ..artifacts.spec import ModelSpec, from_options, limited, located
 from ..config import Settings
@@ -49,6 +50,7 @@ def serve(models: tuple[str, ...], model: dict[str, Any], **command_line: Any) -
     if not specs:
         raise ConfigError("There is nothing to serve.", "Name a model file: carafe serve model.joblib - or write carafe.yaml, or try: carafe demo")
     check_routes(specs)
+    check_default(settings, specs)
     return run(settings, specs, named=list(named), default=default_of(settings, named))
 
 
@@ -80,6 +82,14 @@ def named_specs(models: Sequence[str], options: dict[str, Any]) -> dict[str, Mod
 def default_of(settings: Settings, named: dict[str, ModelSpec]) -> str:
     """The model that ``/predict`` asks: as configured, else the only one named here."""
     return settings.default_model or (next(iter(named)) if len(named) == 1 else "")
+
+
+def check_default(settings: Settings, specs: Sequence[ModelSpec]) -> None:
+    """:raises ConfigError: the default model is none of those that are served."""
+    names = [spec.name for spec in specs]
+    if settings.default_model and settings.default_model not in names:
+        hint = nearest(settings.default_model, names)
+        raise ConfigError(f"default_model: there is no model {settings.default_model!r} among those to serve.", hint)
 
 
 def check_routes(specs: Sequence[ModelSpec]) -> None:
