@@ -71,6 +71,12 @@ def test_the_gallery_finds_by_name_and_description(client: FlaskClient) -> None:
     assert "No model is called “zebra”" in page_of(client, "/?q=zebra")
 
 
+@pytest.mark.parametrize("path", ["/ml/models", "/ml/models/"])
+def test_the_address_above_the_models_leads_to_the_gallery(made, path: str) -> None:
+    response = made(prefix="/ml").test_client().get(path, headers=BROWSER)
+    assert response.status_code == 302 and response.location == "/ml/"
+
+
 def test_an_empty_gallery_teaches_the_first_command(made) -> None:
     page = page_of(made(names=set()).test_client(), "/")
     assert "carafe serve model.joblib" in page and "No model is served yet" in page

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from ..access import Permission, requires
@@ -24,7 +24,7 @@ from .figures import duration
 from .forms import Sent, as_query, example_row, is_long, read_sent, row_sent, rows_of, signature_of, start_values
 from .headers import guard
 from .problems import Problem, problem_of
-from .rendering import ASSETS, render, root_url
+from .rendering import ASSETS, page_url, render, root_url
 from .sheet import Sheet, with_faults
 from .shelf import all_models, find
 from .snippets import snippets
@@ -55,6 +55,13 @@ def gallery() -> Response:
     found = [cards.card(model) for model in cards.matching(models, query)]
     has_search = len(models) >= cards.SEARCH_FROM or bool(query)
     return html(render("gallery.html", here="models", heading=cards.heading(models), cards=found, query=query, has_search=has_search))
+
+
+@blueprint.get("/models/", strict_slashes=False)
+@requires(Permission.READ)
+def models() -> BaseResponse:
+    """The address that a model's own is under leads to all of them."""
+    return redirect(page_url("gallery"))
 
 
 @blueprint.get("/models/<name>")
