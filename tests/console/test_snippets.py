@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from flask_carafe.console.forms import _typed
 from flask_carafe.console.snippets import snippets
 from flask_carafe.signature import Field
 
@@ -77,6 +78,27 @@ def test_files_travel_as_a_form(url: str, tmp_path: Path, need: Callable[..., st
     assert b"PNG bytes" in Echo.got[0][1] and b"a;b=@c" in Echo.got[0][1]
     subprocess.run([sys.executable, "-c", found["stdlib"]], cwd=tmp_path, capture_output=True, check=True, timeout=20)
     assert json.loads(Echo.got[1][1]) == {"image": "UE5HIGJ5dGVz", "note": "a;b=@c"}
+
+
+def test_a_file_is_sent_under_its_own_name_whatever_is_in_it(url: str, tmp_path: Path, need: Callable[..., str]) -> None:
+    need("curl")
+    name = 'it\'s; "three", $HOME é.png'
+    (tmp_path / name).write_bytes(b"PNG bytes")
+    found = texts(url, {"image": {"file": name}}, (Field(name="image", kind="image"),))
+    subprocess.run(["sh", "-c", found["curl"]], cwd=tmp_path, capture_output=True, check=True, timeout=20)
+    subprocess.run([sys.executable, "-c", found["stdlib"]], cwd=tmp_path, capture_output=True, check=True, timeout=20)
+    assert b"PNG bytes" in Echo.got[0][1] and json.loads(Echo.got[1][1]) == {"image": "UE5HIGJ5dGVz"}
+
+
+def test_a_refused_row_is_shown_with_values_of_their_own_types() -> None:
+    fields = [
+        (Field(name="pclass", kind="category", dtype="int64", choices=(1, 2, 3)), "3"),
+        (Field(name="port", kind="category", dtype="text", choices=("C", "7")), "7"),
+        (Field(name="ok", kind="boolean", dtype="bool"), "true"),
+        (Field(name="age", kind="number"), "22"),
+        (Field(name="fare", kind="number"), "much"),
+    ]
+    assert [_typed(field, text) for field, text in fields] == [3, "7", True, 22, "much"]
 
 
 def test_words_are_coloured_and_nothing_is_lost(url: str) -> None:

@@ -15,7 +15,7 @@ from werkzeug.datastructures import MultiDict
 from ..errors import BadRequest
 from ..serving.table import Model
 from ..signature import Field, Rows, Signature
-from ..signature.kinds import Upload, kind_of
+from ..signature.kinds import Upload, Wrong, kind_of
 from ..signature.kinds.image import read_base64
 from ..signature.pending import Pending
 from ..signature.unpack import values as unpacked
@@ -154,7 +154,7 @@ def row_sent(model: Model, rows: Rows | Pending | None, sent: Sent) -> dict[str,
     for field in signature.fields:
         upload = sent.files.get(field.name)
         row[field.name] = (
-            {"file": _bare(upload.filename)} if upload else _short(checked.get(field.name, _typed(field, sent.values.get(field.name, ""))))
+            {"file": _base_name(upload.filename)} if upload else _short(checked.get(field.name, _typed(field, sent.values.get(field.name, ""))))
         )
     return row
 
@@ -167,20 +167,21 @@ def _short(value: Any) -> Any:
 
 
 def _typed(field: Field, text: str) -> Any:
+    """A value that was not checked, as a call would hold it; as typed where that cannot be told."""
     if not text.strip():
         return None
-    if field.kind in ("number", "integer", "vector", "tensor"):
-        try:
+    try:
+        if field.kind in ("number", "integer", "vector", "tensor"):
             return json.loads(text if field.kind in ("number", "integer") else f"[{text.strip('[] ')}]")
-        except ValueError:
-            return text
-    return {"true": True, "false": False}.get(text, text) if field.kind == "boolean" else text
+        return kind_of(field).from_text(text, field) if field.kind in ("boolean", "category") else text
+    except (ValueError, Wrong):
+        return text
 
 
-def _bare(filename: str) -> str:
-    """A file's name that no shell or program misreads."""
+def _base_name(filename: str) -> str:
+    """A file's own name, without folders and what no terminal shows."""
     name = filename.replace("\\", "/").rpartition("/")[2]
-    return "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in name)[:80]
+    return "".join(letter if letter.isprintable() else "_" for letter in name)
 
 
 def as_query(model: Model, sent: Sent) -> Mapping[str, str]:

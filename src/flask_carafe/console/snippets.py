@@ -66,7 +66,7 @@ def _json_call(url: str, row: Mapping[str, Any]) -> tuple[str, str, str, str]:
 def _form_call(url: str, row: Mapping[str, Any], files: Mapping[str, Field]) -> tuple[str, str, str, str]:
     names = {name: _file_name(row.get(name), field) for name, field in files.items()}
     texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in row.items() if name not in files and value is not None}
-    curl = [f"curl {shell(url)}", *(f"  -F {shell(f'{name}=@{file}')}" for name, file in names.items())]
+    curl = [f"curl {shell(url)}", *(f"  -F {shell(f'{name}=@{_in_form(file)}')}" for name, file in names.items())]
     curl += [f"  --form-string {shell(f'{name}={text}')}" for name, text in texts.items()]
     opened = ", ".join(f'{quoted(name)}: open({quoted(file)}, "rb")' for name, file in names.items())
     data = f",\n    data={as_python(texts)}" if texts else ""
@@ -93,6 +93,15 @@ def _stdlib_files(url: str, texts: Mapping[str, str], names: Mapping[str, str]) 
 def _file_name(value: Any, field: Field) -> str:
     sent = value.get("file") if isinstance(value, Mapping) else ""
     return sent or ("picture.png" if field.kind == "image" else "document.pdf")
+
+
+def _in_form(file: str) -> str:
+    """A file's name as ``curl -F`` reads it: quoted where a letter would end it.
+
+    >>> print(_in_form("a b.png"), _in_form('a;"b".png'))
+    a b.png "a;\\"b\\".png"
+    """
+    return '"' + re.sub(r'(["\\])', r"\\\1", file) + '"' if re.search(r'[;,"\\]', file) else file
 
 
 def pretty(value: Any, depth: int = 0) -> str:
