@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable
 
+from flask import Flask
 from flask.testing import FlaskClient
+
+from flask_carafe.console.turns import table_turn
 
 BROWSER = {"Accept": "text/html"}
 HEAD = "experience,test_score,interview_score\n"
@@ -75,3 +79,12 @@ def test_a_column_that_may_be_a_field_misspelt_is_not_passed_over(client: FlaskC
 def test_nothing_at_all_is_asked_for(client: FlaskClient) -> None:
     response = client.post("/models/price/rows", data={"text": "  ", "as": "page"}, headers=BROWSER)
     assert response.status_code == 400 and "Choose a CSV file" in response.text
+
+
+def test_tables_take_at_most_half_of_the_threads_of_pages(made: Callable[..., Flask]) -> None:
+    app = made(threads=3)
+    client, sent = app.test_client(), {"text": HEAD + "1,2,3\n"}
+    with table_turn(app.extensions["carafe"].state, "price"):
+        response = client.post("/models/price/rows", data=sent, headers=BROWSER)
+        assert response.status_code == 429 and "1,2,3" in response.text
+    assert client.post("/models/price/rows", data=sent, headers=BROWSER).status_code == 200

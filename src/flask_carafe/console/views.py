@@ -28,6 +28,7 @@ from .rendering import ASSETS, page_url, render, root_url
 from .sheet import Sheet, with_faults
 from .shelf import all_models, find
 from .snippets import snippets
+from .turns import table_turn
 
 blueprint = Blueprint("carafe", __name__)
 blueprint.after_request(guard)
@@ -193,9 +194,10 @@ def ask_table(name: str) -> Response:
     try:
         decoder = found.usable_decoder()
         body, text = tables.read_csv_sent()
-        sheet = Sheet(body, signature_of(found), current_carafe.settings.max_rows)
-        rows, faults = sheet.read(decoder)
-        made = predict(current_carafe, found, rows, timeout_s=TABLE_S, door="page")
+        with table_turn(current_carafe._get_current_object(), name):  # type: ignore[attr-defined]
+            sheet = Sheet(body, signature_of(found), current_carafe.settings.max_rows)
+            rows, faults = sheet.read(decoder)
+            made = predict(current_carafe, found, rows, timeout_s=TABLE_S, door="page")
     except CarafeError as error:
         told = new_request_id()
         if error.status >= 500:
