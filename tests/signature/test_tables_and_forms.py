@@ -67,6 +67,8 @@ def test_other_charsets_are_a_wrong_media_type(charset):
         ("b\n", "There are no rows."),
         ("1,2\n3,4\n", "The first line must name the fields, got numbers."),
         ("a,c\n1,2\n", "Line 1: There is no field 'c'."),
+        ("a;b\n1;2\n", "Line 1: Values are separated by ';': use commas."),
+        ("a\tb\n1\t2\n", "Line 1: Values are separated by tabs: use commas."),
         ("a\n1\n", "Line 1: The column b is missing."),
         ("b,b\n1,2\n", "Line 1: Two columns are called 'b'."),
         ("a,b\n1\n", "Line 2: a row must have 2 cells as the header has, got 1."),

@@ -6,7 +6,7 @@ import codecs
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 from difflib import get_close_matches
 from itertools import islice
 from typing import Any
@@ -105,6 +105,8 @@ def _header(header: list[str], checker: Checker) -> list[str | None]:
     known = checker.known
     if not header:
         raise refusal("The CSV is empty.", expected="a line of field names", got="nothing", hint=f"The fields are: {listed(checker.names)}.")
+    if sentence := other_separator(header, known):
+        raise refusal(f"Line 1: {sentence}", expected="commas", got="another separator")
     names = [cell if cell in known else cell.strip() for cell in header]
     if not known.intersection(names) and all(DECIMAL.fullmatch(name) for name in names):
         hint = f"Put a line of field names first: {listed(checker.names)}."
@@ -117,6 +119,14 @@ def _header(header: list[str], checker: Checker) -> list[str | None]:
     if faults:
         raise InvalidInput(f"Line 1: {faults[0][0]}", [detail for _, detail, _ in faults[:MOST_DETAILS]], faults[0][2])
     return [name if name in known else None for name in names]
+
+
+def other_separator(header: Sequence[str], known: Container[str]) -> str:
+    """What to say of a header that is one name because it has no commas; nothing where that is not so."""
+    for sign, shown in ((";", "';'"), ("\t", "tabs"), ("|", "'|'")):
+        if len(header) == 1 and header[0] not in known and sign in header[0].strip():
+            return f"Values are separated by {shown}: use commas."
+    return ""
 
 
 def _strange_columns(names: list[str], checker: Checker) -> Iterator[tuple[str, Detail, str]]:
