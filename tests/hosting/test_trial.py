@@ -227,6 +227,15 @@ def test_names_of_main_need_the_code(bench: Bench, tmp_path: Path) -> None:
     assert "--code" in refusal.value.hint
 
 
+@pytest.mark.parametrize(("name", "hint"), [("prices", "Did you mean 'price'?"), ("zzz", "Known are: price, Shop.")])
+def test_a_name_that_a_python_file_has_not_is_answered_with_those_it_has(bench: Bench, tmp_path: Path, name: str, hint: str) -> None:
+    path = tmp_path / "pricing.py"
+    path.write_text("def price(area: float) -> float:\n    return 2 * area\n\n\ndef _own():\n    pass\n\n\nclass Shop:\n    pass\n")
+    with pytest.raises(LoadFailed, match=f"has no {name}") as refusal:
+        bench.admit(f"{path}:{name}")  # type: ignore[arg-type]
+    assert refusal.value.hint == hint
+
+
 def test_a_file_without_a_model_says_what_it_holds(bench: Bench, tmp_path: Path) -> None:
     path = saved({"model": LogisticRegression().fit(X, Y)}, tmp_path)
     with pytest.raises(LoadFailed, match="can predict") as refusal:

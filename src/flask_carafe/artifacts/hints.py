@@ -6,10 +6,12 @@ Every parser takes what a command line (text), ``carafe.yaml`` (lists, mappings)
 
 from __future__ import annotations
 
+import ast
 import csv
 import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -48,6 +50,17 @@ def nearest(word: str, known: Iterable[str]) -> str:
     words = list(known)
     close = get_close_matches(word, words, n=1, cutoff=0.6)
     return f"Did you mean {close[0]!r}?" if close else f"Known are: {', '.join(words)}."
+
+
+def python_names(reference: str) -> str:
+    """A hint for ``file.py:name`` that the file does not have: the nearest function or class of it, or all of them."""
+    path, _, name = reference.rpartition(":")
+    try:
+        body = ast.parse(Path(path).read_bytes()).body
+    except (OSError, SyntaxError, ValueError):
+        body = []
+    known = [node.name for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_")]
+    return nearest(name, known) if known else "Name a function or a class that is defined there."
 
 
 def split(text: str) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any, NoReturn, Protocol
 import msgspec
 
 from ..artifacts.eras import era, notes
+from ..artifacts.hints import python_names
 from ..artifacts.spec import ModelSpec
 from ..artifacts.verdict import Verdict, difference, judge, way_out_of
 from ..errors import ArtifactRefused, ConfigError, HostFault, HostLost, LoadFailed, OutputInvalid, TrialFailed
@@ -108,6 +109,8 @@ class Trial:
             return reply
         error = reply.get("error") or {}
         text = f"It cannot be loaded: {error.get('message', 'no reason given')}"
+        if error.get("code") == "missing_name":
+            raise LoadFailed(f"{text.rstrip('.')}.", python_names(self.spec.files[0]))
         if error.get("code") in LOAD_HINTS:  # no question of versions
             raise LoadFailed(f"{text.rstrip('.')}.", LOAD_HINTS[error["code"]])
         self.refuse(LoadFailed, text)
