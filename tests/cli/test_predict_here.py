@@ -60,6 +60,15 @@ def test_a_model_file_answers_as_the_model_itself_does(home, tmp_path, capsys):
     assert not (tmp_path / ".carafe").exists(), "a model file that is only tried leaves nothing in the home"
 
 
+def test_columns_that_do_not_fit_are_told_in_a_sentence_and_nothing_is_written(home, tmp_path, capsys):
+    joblib.dump(small.logistic(k=2), tmp_path / "lr.joblib")
+    (tmp_path / "rows.csv").write_text("up,down\n3,0\n")
+    assert main(["predict", "lr.joblib", "-i", "rows.csv"]) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("Error: The columns do not fit the model; missing: feature_1, feature_2; not known: up, down.\n")
+
+
 def test_options_describe_a_model_file(home, tmp_path, capsys):
     joblib.dump(small.logistic(k=2), tmp_path / "lr.joblib")
     (tmp_path / "rows.csv").write_text("up,down\n3,0\n-3,0\n")

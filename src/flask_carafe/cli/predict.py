@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ import click
 import msgspec
 
 from ..artifacts.spec import from_options, located
-from ..config import nearest
-from ..errors import BadRequest, Detail, InvalidInput
+from ..errors import BadRequest, InvalidInput
+from ..signature.check import listed
+from ..signature.tabular import other_separator
 from .options import home_option, load_settings, model_options, name_of, parse_models
 from .predict_here import FilePredictor, ServedPredictor
 from .predict_http import HttpPredictor
@@ -57,9 +59,10 @@ def predict(model_or_file: str, source: str | None, target: str, form: Form | No
         stack.callback(predictor.close)
         output = Output(target)
         stack.callback(output.close)
-        run = Run(predictor, rows, _sink(target, rows, output, predictor.keys))
+        run = Run(predictor, rows)
+        sink = _sink(target, rows, output, predictor.keys)
         with _progress(rows, quiet) as advance:
-            run.all(advance)
+            run.all(sink, advance)
         output.keep()
     if not quiet:
         run.summary()
@@ -131,8 +134,8 @@ def _progress(rows: Source, quiet: bool) -> Iterator[Callable[[], None]]:
 class Run:
     """One file through one model."""
 
-    def __init__(self, predictor: Predictor, rows: Source, sink: Sink) -> None:
-        self._predictor, self._rows, self._sink = predictor, rows, sink
+    def __init__(self, predictor: Predictor, rows: Source) -> None:
+        self._predictor, self._rows = predictor, rows
         self.done = self.failed = 0
         self.first_failure = ""
         self._began = time.monotonic()
@@ -140,17 +143,17 @@ class Run:
         self._columns, self._passed = _columns(rows.header, fields) if rows.form == "csv" else ([], [])
         self._fields = fields
 
-    def all(self, advance: Callable[[], None]) -> None:
+    def all(self, sink: Sink, advance: Callable[[], None]) -> None:
         """Read, ask, write, until the file ends.
 
         :raises BadRequest: none of the first rows could be answered.
         """
         for piece in self._rows.pieces(self._predictor.most_rows):
             outcomes = self._outcomes(piece)
-            self._sink.write(piece, outcomes)
+            sink.write(piece, outcomes)
             self._count(piece, outcomes)
             advance()
-        self._sink.finish()
+        sink.finish()
 
     def _count(self, piece: Sequence[Row], outcomes: Sequence[Outcome]) -> None:
         self.done += len(piece)
@@ -212,12 +215,13 @@ def _columns(header: Sequence[str], fields: Fields | None) -> tuple[list[int], l
     missing = [name for name in fields.required if name not in header]
     twice = sorted({name for name in header if header.count(name) > 1 and name in fields.names})
     may_be_meant = [name for name in fields.names if name not in header]
-    details = [Detail(field=name, expected="a column", got="nothing") for name in missing]
-    details += [Detail(field=name, expected="one column of each name", got=f"{header.count(name)} of them") for name in twice]
-    if others and may_be_meant and not fields.ignores_others:
-        details += [Detail(field=name, expected="a field of this model" + nearest(name, may_be_meant), got="a column") for name in others]
-    if details:
-        raise InvalidInput("The columns do not fit the model.", details, f"The fields are: {', '.join(fields.names[:20])}.")
+    strange = others if may_be_meant and not fields.ignores_others else []
+    faults = [f"{words} {listed(names)}" for words, names in (("missing:", missing), ("more than once:", twice), ("not known:", strange)) if names]
+    if faults:
+        sentence = other_separator(header, fields.names) or f"The columns do not fit the model; {'; '.join(faults)}."
+        near = next(filter(None, (get_close_matches(name, may_be_meant, 1) for name in strange)), None)
+        hint = f"Did you mean {near[0]}? " if near else ""
+        raise InvalidInput(sentence, (), f"{hint}The fields are: {listed(list(fields.names))}.")
     return [i for i, name in enumerate(header) if name in fields.names], others
 
 
