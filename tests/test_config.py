@@ -50,8 +50,8 @@ def test_all_problems_are_listed_and_the_nearest_key_is_named(tmp_path):
         load(tmp_path, "max_row: 5\nport: many\n", {"CARAFE_WROKERS": "2", "CARAFE_PUBLIC": "perhaps"}, app_config={"CARAFE_DOOR": "window"})
     text = str(caught.value)
     assert "5 settings are wrong" in text
-    assert "max_row (carafe.yaml) is not a setting; did you mean max_rows?" in text
-    assert "CARAFE_WROKERS (environment) is not a setting; did you mean CARAFE_WORKERS?" in text
+    assert "max_row (carafe.yaml) is not a setting (did you mean max_rows?)." in text
+    assert "CARAFE_WROKERS (environment) is not a setting (did you mean CARAFE_WORKERS?)." in text
     assert "port (carafe.yaml) must be a whole number, got 'many'" in text
     assert "CARAFE_PUBLIC (environment) must be true or false, got 'perhaps'" in text
     assert "CARAFE_DOOR (app.config) must be one of flask, wsgi, got 'window'" in text

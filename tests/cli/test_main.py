@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import click
@@ -53,16 +52,6 @@ def test_help_imports_no_command_and_neither_flask_nor_a_model_library():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stderr == "[]\n"
-
-
-@pytest.mark.load
-def test_help_comes_at_once():
-    def once() -> float:
-        began = time.perf_counter()
-        run("--help")
-        return time.perf_counter() - began
-
-    assert min(once() for _ in range(5)) < 0.3
 
 
 def test_every_command_is_where_its_name_says():
@@ -146,7 +135,7 @@ def test_flask_tells_our_errors_without_a_traceback(tmp_path):
         [sys.executable, "-m", "flask", "carafe", "steward", "--status"], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert "CARAFE_WROKERS (app.config) is not a setting; did you mean CARAFE_WORKERS?" in done.stderr
+    assert "CARAFE_WROKERS (app.config) is not a setting (did you mean CARAFE_WORKERS?)." in done.stderr
     assert "Traceback" not in done.stderr
 
 

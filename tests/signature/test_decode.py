@@ -276,7 +276,7 @@ def test_keys_that_stand_twice_are_seen_behind_colons_in_texts():
         ({"features": 3}, "features must be a list, got 3."),
         ({"features": [[1, 2, 3, 4]], "x": 1}, "'features' stands alone in a request, got 'x' beside it."),
         ({"rows": [3]}, "A row must be an object or a list, got 3."),
-        ({"columns": ["feature_1"], "data": [[1, 2]]}, "Row 0 of data must be a list of 1 values"),
+        ({"columns": ["feature_1"], "data": [[1, 2]]}, "Row 0 of data must be a list of 1 value, got"),
         ({"columns": ["a", "a"], "data": []}, "columns names a field twice."),
         ({}, "feature_1 is missing."),
     ],

@@ -143,9 +143,9 @@ def _check_range(setting: Setting, value: float) -> None:
 
 
 def nearest(name: str, known: Iterable[str], spelled: Callable[[str], str] = str) -> str:
-    """``"; did you mean X?"`` or nothing."""
+    """``" (did you mean X?)"`` or nothing."""
     close = difflib.get_close_matches(name, list(known), 1, 0.6)
-    return f"; did you mean {spelled(close[0])}?" if close else ""
+    return f" (did you mean {spelled(close[0])}?)" if close else ""
 
 
 def show(setting: Setting, value: Any) -> str:

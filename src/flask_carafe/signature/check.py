@@ -147,8 +147,8 @@ class _Report:
         self._add(Detail(field=name, expected=expected, got=shown(value), row=row), f"there is no field {name!r}", hint, general=True)
 
     def ragged(self, row: int, expected: int, got: int) -> None:
-        sentence = f"a row must have {expected} value{'s' * (expected != 1)}, got {got}"
-        self._add(Detail(expected=f"{expected} values", got=f"{got} values", row=row), sentence, general=True)
+        wanted, found = (f"{count} value{'s' * (count != 1)}" for count in (expected, got))
+        self._add(Detail(expected=wanted, got=found, row=row), f"a row must have {wanted}, got {got}", general=True)
 
     def shape(self, row: int, value: Any) -> None:
         sentence = f"a row must be an object or a list, got {shown(value)}"

@@ -142,7 +142,7 @@ def _split(body: dict[str, Any]) -> Raw:
     rows = []
     for position, row in enumerate(data):
         if not isinstance(row, list) or len(row) != len(names):
-            words = f"a list of {len(names)} values"
+            words = f"a list of {len(names)} value{'s' * (len(names) != 1)}"
             raise refusal(f"Row {position} of data must be {words}, got {shown(row)}.", field="data", expected=words, got=shown(row), row=position)
         rows.append(dict(zip(names, row, strict=True)))
     return Raw(rows, False)
