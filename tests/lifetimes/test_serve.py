@@ -138,6 +138,16 @@ def test_a_second_serve_with_the_same_home_is_refused(world: Any) -> None:
     assert world.answers()
 
 
+def test_a_home_that_cannot_be_written_is_told_before_anything_is_started(world: Any) -> None:
+    (world.path / "file").touch()
+    command = [*world.command(), "--home", str(world.path / "file" / "home")]
+    done = subprocess.run(command, env=world.environment, cwd=world.path, capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == 1
+    assert "cannot be written to" in done.stderr
+    assert "--home DIR" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_model_that_is_refused_ends_serve_with_the_reason(world: Any) -> None:
     (world.path / "bad.pkl").write_bytes(b"no model")
     command = [*world.command()[:4], "bad.pkl", "--port", "0"]

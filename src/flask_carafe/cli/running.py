@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,6 +62,7 @@ class Serving:
 
     async def run(self) -> int:
         """Serve until a signal; the exit code."""
+        check_home(self.settings.home)
         with _only_one(self.run_dir):
             self._listen_to_signals()
             self._port = free_port(self.settings.host, self.settings.port)
@@ -286,6 +288,20 @@ def _only_one(directory: Path) -> Any:
         except BlockingIOError as exc:
             raise ConfigError("Another `carafe serve` runs with this home.", "Stop it, or give this one its own: --home DIR") from exc
         yield
+
+
+def check_home(home: Path) -> None:
+    """Make ``home`` if need be, and see that files can be written there.
+
+    :raises ConfigError: they cannot.
+    """
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=home):
+            pass
+    except OSError as exc:
+        reason = (exc.strerror or str(exc)).lower()
+        raise ConfigError(f"The home {home} cannot be written to: {reason}.", "Choose another: --home DIR") from exc
 
 
 def free_port(host: str, port: int) -> int:
