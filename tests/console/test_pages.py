@@ -12,6 +12,9 @@ from flask import request as flask_request
 from flask.testing import FlaskClient
 
 from console.models import entries, numbers
+from flask_carafe.console.cards import card
+from flask_carafe.serving.table import Entry, Model
+from flask_carafe.signature import Field, Output, Signature
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 READY = [name for name, (entry, _) in entries().items() if entry.state == "ready"]
@@ -75,6 +78,21 @@ def test_the_gallery_finds_by_name_and_description(client: FlaskClient) -> None:
 def test_the_address_above_the_models_leads_to_the_gallery(made, path: str) -> None:
     response = made(prefix="/ml").test_client().get(path, headers=BROWSER)
     assert response.status_code == 302 and response.location == "/ml/"
+
+
+@pytest.mark.parametrize(
+    ("estimator", "kind", "words"),
+    [
+        ("MiniBatchKMeans", "integer", ("A cluster from 2 numbers.", "number to cluster")),
+        ("Pipeline(StandardScaler, KMeans)", "integer", ("A cluster from 2 numbers.", "number to cluster")),
+        ("Pipeline(KMeans, LinearRegression)", "number", ("A number from 2 numbers.", "number to number")),
+        ("PoissonRegressor", "integer", ("A number from 2 numbers.", "number to number")),
+    ],
+)
+def test_a_clusterer_gives_a_cluster(estimator: str, kind: str, words: tuple[str, str]) -> None:
+    signature = Signature(fields=tuple(Field(name=name, kind="number") for name in "ab"), outputs=(Output(name="prediction", kind=kind),))
+    made = card(Model(Entry(name="x", state="ready", estimator=estimator, signature=signature), 10))
+    assert (made.words, made.flow) == words
 
 
 def test_an_empty_gallery_teaches_the_first_command(made) -> None:

@@ -16,6 +16,7 @@ PLURAL = {
     "image": "picture", "document": "document", "text": "text", "number": "number", "integer": "number", "category": "category",
     "boolean": "yes-or-no value", "datetime": "date", "vector": "list of numbers", "tensor": "array of numbers",
 }  # fmt: skip
+CLUSTERERS = ("KMeans", "MeanShift", "AffinityPropagation", "Birch", "GaussianMixture")
 MOST_NAMED = 5
 SEARCH_FROM = 10  # models; with fewer the eye finds faster than the hand types
 
@@ -39,7 +40,7 @@ def card(model: Model) -> Card:
     takes = list(dict.fromkeys(ICONS.get(kind, kind) for kind in kinds))[:4]
     gives = output_icon(prediction_output(signature))
     words = " and ".join(dict.fromkeys(PLURAL.get(kind, kind) for kind in kinds))
-    return Card(model, describe(model), takes, gives, f"{words} to {PLURAL.get(gives, gives)}")
+    return Card(model, describe(model), takes, gives, f"{words} to {'cluster' if clusters(model) else PLURAL.get(gives, gives)}")
 
 
 def output_icon(output: Output | None) -> str:
@@ -58,7 +59,15 @@ def describe(model: Model) -> str:
     signature = model.entry.signature
     if model.entry.description or signature is None:
         return str(model.entry.description)
-    return f"{given(signature)} from {taken(signature)}."
+    return f"{'A cluster' if clusters(model) else given(signature)} from {taken(signature)}."
+
+
+def clusters(model: Model) -> bool:
+    """Whether the one whole number that comes out is that of a cluster."""
+    signature = model.entry.signature
+    output = prediction_output(signature) if signature else None
+    is_one = output is not None and output.kind == "integer" and not (output.classes or output.targets or output.vector or output.width > 1)
+    return is_one and model.entry.estimator.rstrip(")").endswith(CLUSTERERS)  # the last step of a pipeline
 
 
 def given(signature: Signature) -> str:
