@@ -122,7 +122,7 @@ def test_text_comes_back_to_the_letter(server, tmp_path):
         ("age,citi", "missing: city; not known: citi.\nDid you mean city?"),
         ("age,age,city", "more than once: age."),
         ("x,y", "missing: age, city; not known: x, y.\nThe fields are: age, city."),
-        ("age;city", "Values are separated by ';': use commas."),
+        ("age;city", "Values are separated by ';': use commas.\n"),
     ],
 )
 def test_columns_that_do_not_fit_end_the_command_before_anything_is_written(server, tmp_path, capsys, header, said):

@@ -218,10 +218,11 @@ def _columns(header: Sequence[str], fields: Fields | None) -> tuple[list[int], l
     strange = others if may_be_meant and not fields.ignores_others else []
     faults = [f"{words} {listed(names)}" for words, names in (("missing:", missing), ("more than once:", twice), ("not known:", strange)) if names]
     if faults:
-        sentence = other_separator(header, fields.names) or f"The columns do not fit the model; {'; '.join(faults)}."
+        if sentence := other_separator(header, fields.names):
+            raise InvalidInput(sentence)
         near = next(filter(None, (get_close_matches(name, may_be_meant, 1) for name in strange)), None)
         hint = f"Did you mean {near[0]}? " if near else ""
-        raise InvalidInput(sentence, (), f"{hint}The fields are: {listed(list(fields.names))}.")
+        raise InvalidInput(f"The columns do not fit the model; {'; '.join(faults)}.", (), f"{hint}The fields are: {listed(list(fields.names))}.")
     return [i for i, name in enumerate(header) if name in fields.names], others
 
 
