@@ -71,7 +71,12 @@ def told(app: Flask) -> list[tuple[int, dict[str, str], bytes]]:
         client.get("/private"), client.get("/nowhere"), client.get("/login"), client.post("/predict", data=b"{", content_type="application/json"),
         client.options("/predict"), client.get("/static/none.css"),
     ]  # fmt: skip
-    return [(answer.status_code, dict(answer.headers), answer.data) for answer in answers]
+    return [(answer.status_code, {name: payload(value) for name, value in answer.headers}, answer.data) for answer in answers]
+
+
+def payload(header: str) -> str:
+    """A header, but of a session cookie only what it says: the rest is a time and a signature."""
+    return header.split(".")[0] if header.startswith("session=") else header
 
 
 def test_a_host_app_keeps_its_own_byte_for_byte(tmp_path):

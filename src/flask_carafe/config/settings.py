@@ -198,7 +198,7 @@ def _by_name(name: str) -> Setting:
 def _find_config(layers: Sequence[_Layer], here: Path, problems: list[str]) -> Path | None:
     for layer in layers:
         if layer.values.get("config"):
-            path: Path = (layer.base / str(layer.values["config"])).resolve()
+            path = Path(os.path.abspath(layer.base / str(layer.values["config"])))
             if path.is_file():
                 return path
             problems.append(f"{layer.spelled('config')} names {path.name!r}, and there is no such file in {path.parent}")
