@@ -22,7 +22,7 @@ ERRORS = {
     "422": "Parsed, but a value is wrong, missing or unknown; `details` names up to 20 of them.",
     "429": "Too many requests are waiting; `Retry-After` says when to come again. Nothing was run.",
     "500": "The model raised, or gave an answer that cannot be used.",
-    "503": "The model is not ready.",
+    "503": "The model is not ready, or was refused when it was tried.",
     "504": "No answer within the request's deadline.",
 }
 ANSWER_HEADERS = {
