@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .settings import APP, BY_NAME, CONFIG_FILE, SETTINGS, Settings
-from .values import PREFIX, Setting, nearest, show, show_size
+from .values import PREFIX, Setting, show, show_size
 from .yamlfile import read_yaml
 
-__all__ = ["APP", "BY_NAME", "CONFIG_FILE", "PREFIX", "SETTINGS", "Setting", "Settings", "nearest", "read_yaml", "show", "show_size"]
+__all__ = ["APP", "BY_NAME", "CONFIG_FILE", "PREFIX", "SETTINGS", "Setting", "Settings", "read_yaml", "show", "show_size"]

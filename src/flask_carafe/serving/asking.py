@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from _thread import allocate_lock
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from time import monotonic
 from typing import Any
 
@@ -22,28 +22,24 @@ from .table import Model
 GRACE_S = 0.5  # a thread waits this much longer than its deadline before it stops trusting the loop
 
 
-async def ask(engine: Engine, model: Model, rows: Rows | Pending, deadline: float, watch: Callable[[], None] | None = None) -> Answer:
-    """Run ``rows`` through ``model``; on the engine's loop.
+def ask(
+    engine: Engine, model: Model, rows: Rows | Pending, deadline: float, watch: Callable[[], None] | None = None
+) -> Coroutine[Any, Any, Answer]:
+    """Run ``rows`` through ``model``; on the engine's loop. Awaited at once; a plain function, to save a coroutine.
 
     :param deadline: on the clock of :func:`time.monotonic`.
     :param watch: called once if the answer takes long, to look whether the client is still there.
     :raises CarafeError: what became of the request in place of an answer.
     """
     if isinstance(rows, Pending):
-        rows = await decode_media(engine, model, rows, deadline)
+        return _ask_with_files(engine, model, rows, deadline, watch)
     if model.call is not None:
-        return await _call_beside(engine, model, rows, deadline)
-    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    request = engine.submit(engine.lane_of(model), rows, deadline, future.set_result)
-    request.watch = watch
-    try:
-        outcome = await future
-    except asyncio.CancelledError:
-        request.ended = True
-        raise
-    if isinstance(outcome, BaseException):
-        raise outcome
-    return outcome  # type: ignore[no-any-return]
+        return _call_beside(engine, model, rows, deadline)
+    return engine.answer(engine.lane_of(model), rows, deadline, watch)
+
+
+async def _ask_with_files(engine: Engine, model: Model, rows: Pending, deadline: float, watch: Callable[[], None] | None) -> Answer:
+    return await ask(engine, model, await decode_media(engine, model, rows, deadline), deadline, watch)
 
 
 def ask_blocking(engine: Engine, model: Model, rows: Rows | Pending, timeout_s: float) -> Answer:

@@ -22,7 +22,7 @@ from ..signature.layout import columns as frame_columns
 from .connection import Connection
 from .lane import Lane
 from .link import Link
-from .request import Request
+from .request import Answer, Request
 from .table import HostAddress, Media, Model, RoutingTable, TableData
 
 log = logging.getLogger(__name__)
@@ -246,3 +246,20 @@ class Engine:
         if deadline - request.arrived < SHORT_S:
             asyncio.get_running_loop().call_at(deadline, request.expire)
         return request
+
+    async def answer(self, lane: Lane, rows: Rows, deadline: float, watch: Callable[[], None] | None = None) -> Answer:
+        """:meth:`submit`, and wait for what becomes of it; on the loop.
+
+        :raises CarafeError: what became of the request in place of an answer.
+        """
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        request = self.submit(lane, rows, deadline, future.set_result)
+        request.watch = watch
+        try:
+            outcome = await future
+        except asyncio.CancelledError:
+            request.ended = True
+            raise
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome  # type: ignore[no-any-return]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from struct import pack
-from typing import Any
 
 import msgspec
 
@@ -14,7 +13,6 @@ from ..signature import Chunk, Field, Output, Rows
 from ..signature.pending import MediaRequest, Pending
 from .engine import Engine
 from .lane import Lane
-from .request import Answer
 from .table import Model
 
 HANG_LIMIT_S = 10.0
@@ -43,24 +41,11 @@ async def _column(engine: Engine, model: Model, request: MediaRequest, deadline:
             Chunk(wanted * len(blobs), pack("<I", len(wanted)) * len(blobs)),
         ),
     )
-    answer = await _answer(engine, lane, rows, deadline)
+    answer = await engine.answer(lane, rows, deadline)
     if answer.errors:
         raise request.refusal(answer.errors)
     column = answer.columns[0]
     return Column(column.dtype, column.width, column.values[answer.start * column.width : (answer.start + answer.n) * column.width])
-
-
-async def _answer(engine: Engine, lane: Lane, rows: Rows, deadline: float) -> Answer:
-    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    request = engine.submit(lane, rows, deadline, future.set_result)
-    try:
-        outcome = await future
-    except asyncio.CancelledError:
-        request.ended = True
-        raise
-    if isinstance(outcome, BaseException):
-        raise outcome
-    return outcome  # type: ignore[no-any-return]
 
 
 def _lane(model: Model, field: Field) -> Lane:
