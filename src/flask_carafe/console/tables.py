@@ -88,7 +88,9 @@ def _note(sheet: Sheet, count: int, failed: int, hidden: int) -> str:
 
 
 def _answer(value: Any) -> str:
-    return figure(value, 4) if isinstance(value, float) else figure(value) if isinstance(value, bool | None) else as_text(value)
+    if value is None:  # a row without an answer: the column beside says why
+        return "–"
+    return figure(value, 4) if isinstance(value, float) else figure(value) if isinstance(value, bool) else as_text(value)
 
 
 def _short(value: Any) -> str:
