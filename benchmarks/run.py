@@ -10,37 +10,19 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from servers import SERVERS, Server
+from loading import RESULTS, SERVER_CPU, trained, wrk
+from servers import SERVERS
 from table import Cell, lines, ratios
 
-HERE = Path(__file__).resolve().parent
 LINE = "{model:5} {connections:4} {server:10} {per_s:9,.0f}/s  p50 {p50_ms:7.2f}  p99 {p99_ms:7.2f} ms"
-RESULTS = HERE / "results"
-CPUS = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-SERVER_CPU, LOAD_CPU = (CPUS[0], CPUS[1]) if len(CPUS) > 1 and shutil.which("taskset") else (None, None)
-
-
-def wrk(server: Server, connections: int, seconds: int) -> dict[str, float]:
-    """Load ``server`` and read what wrk counted."""
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s", str(HERE / "load.lua")]
-    pinned = ["taskset", "-c", str(LOAD_CPU)] if LOAD_CPU is not None else []
-    environment = os.environ | {"BODIES": str(server.models / f"{server.model}.bodies"), "TARGET": server.target}
-    done = subprocess.run([*pinned, *command, f"http://127.0.0.1:{server.port}"], env=environment, capture_output=True, text=True, check=False)
-    told = [line for line in done.stdout.splitlines() if line.startswith("LOAD ")]
-    if not told:
-        raise RuntimeError(f"wrk failed: {done.stdout}{done.stderr}")
-    found: dict[str, float] = json.loads(told[0].removeprefix("LOAD "))
-    return found
 
 
 def measure(model: str, names: Sequence[str], arguments: argparse.Namespace, models: Path, work: Path) -> Iterator[Cell]:
@@ -93,9 +75,7 @@ def main() -> int:
     if SERVER_CPU is None:
         print("Fewer than two CPUs, or no taskset: nothing is pinned, and the figures mean less.", file=sys.stderr)
     RESULTS.mkdir(exist_ok=True)
-    models = RESULTS / "models"
-    if not (models / "text.right.json").exists():
-        subprocess.run([sys.executable, HERE / "models.py", models], check=True)
+    models = trained()
     path, cells = RESULTS / time.strftime("%Y%m%d-%H%M%S.jsonl", time.gmtime()), []
     with tempfile.TemporaryDirectory(prefix="carafe-bench-") as work, path.open("w") as file:
         for model in arguments.models:

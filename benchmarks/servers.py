@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from usage import MARK, pinned
+
 HERE = Path(__file__).resolve().parent
 BIN = Path(sys.executable).parent
 START_S = 60.0
@@ -34,21 +36,26 @@ class Server:
     def __init__(self, model: str, models: Path, work: Path, cpu: int | None) -> None:
         self.model, self.models, self.work, self.cpu = model, models, work, cpu
         self.port = free_port()
+        self.mark = f"{self.name}-{self.port}"
         self.processes: list[subprocess.Popen[bytes]] = []
         self.log: IO[bytes] | None = None
 
     target = "/"
 
+    @property
+    def bodies(self) -> Path:
+        """A JSON body a line, sent in turn."""
+        return self.models / f"{self.model}.bodies"
+
     def start(self) -> None:
         raise NotImplementedError
 
     def spawn(self, command: Sequence[str | Path], **environment: str) -> None:
-        pinned = ["taskset", "-c", str(self.cpu)] if self.cpu is not None else []
         clean = {key: value for key, value in os.environ.items() if not key.startswith("CARAFE_")}
         self.processes.append(
             subprocess.Popen(
-                [*pinned, *map(str, command)], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
-                env=clean | ONE_THREAD | environment, start_new_session=True, cwd=self.work,
+                [*pinned(self.cpu), *map(str, command)], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+                env=clean | ONE_THREAD | {MARK: self.mark} | environment, start_new_session=True, cwd=self.work,
             )
         )  # fmt: skip
 
@@ -77,7 +84,7 @@ class Server:
 
     def _verify(self) -> None:
         """Wait until it answers, and see that each row's answer is right: a fast wrong answer is worth nothing."""
-        bodies = (self.models / f"{self.model}.bodies").read_text().splitlines()
+        bodies = self.bodies.read_text().splitlines()
         right = json.loads((self.models / f"{self.model}.right.json").read_text())
         end = time.monotonic() + START_S
         while self._ask(bodies[0]) is None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import doctest
 import importlib
-import importlib.util
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -36,12 +34,9 @@ def test_examples_of_the_package_hold(name: str) -> None:
     run(importlib.import_module(name))
 
 
-def test_examples_of_the_benchmark_table_hold() -> None:
+@pytest.mark.parametrize("name", ["table", "cpu"])
+def test_examples_of_the_benchmarks_hold(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if not BENCHMARKS.is_dir():
         pytest.skip("this is no checkout")
-    spec = importlib.util.spec_from_file_location("benchmark_table", BENCHMARKS / "table.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    run(module)
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    run(importlib.import_module(name))
