@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Iterator
 
 import pytest
@@ -38,6 +40,12 @@ CASES = {
     "too large": ("POST", "/predict", b" " * (16 * 1024 * 1024 + 1), JSON),
     "raises": ("POST", "/models/picky/predict", b'{"number": 13}', JSON),
     "late": ("POST", "/models/slow/predict", b'{"seconds": 0.6}', {**JSON, "X-Request-Timeout-Ms": "100"}),
+    "gzip": ("POST", "/predict", gzip.compress(FLOWER), {**JSON, "Content-Encoding": "gzip"}),
+    "deflate": ("POST", "/predict", zlib.compress(FLOWER), {**JSON, "Content-Encoding": "deflate"}),
+    "bare deflate": ("POST", "/predict", zlib.compress(FLOWER)[2:-4], {**JSON, "Content-Encoding": "deflate"}),
+    "cut gzip": ("POST", "/predict", gzip.compress(FLOWER)[:-4], {**JSON, "Content-Encoding": "gzip"}),
+    "bomb": ("POST", "/predict", gzip.compress(b" " * (17 << 20)), {**JSON, "Content-Encoding": "gzip"}),
+    "brotli": ("POST", "/predict", FLOWER, {**JSON, "Content-Encoding": "br"}),
     "impatient nonsense": ("POST", "/predict", FLOWER, {**JSON, "X-Request-Timeout-Ms": "-1"}),
 }  # fmt: skip
 
@@ -100,3 +108,8 @@ def test_every_door_says_the_same(server, flask_door, wsgi_door, case):
         return
     assert told(flask_door, case) == first
     assert told(wsgi_door, case) == first
+
+
+@pytest.mark.parametrize(("case", "status"), [("gzip", 200), ("bare deflate", 200), ("cut gzip", 400), ("bomb", 413), ("brotli", 415)])
+def test_a_packed_body_is_unpacked_within_the_limits(server, case, status):
+    assert server.ask(*CASES[case]).status == status

@@ -11,13 +11,13 @@ from ..serving.asking import ask_blocking
 from ..serving.ids import request_id
 from ..serving.table import Model
 from ..state import CarafeState
-from .native import Reply, read_rows, timeout_s, unexpected, write_answer, write_error
-
-Get = Callable[[str], str | None]
+from .protocol import Get, Protocol, Reply, timeout_s, unpacked
 
 
-def serve(state: CarafeState, find: Callable[[], Model], header: Get, body: Callable[[], bytes], door: str) -> Reply:
-    """Status, headers and body for one request.
+def serve(  # noqa: PLR0917 - on the request path, where keywords cost
+    state: CarafeState, speak: Protocol, find: Callable[[], Model], header: Get, body: Callable[[], bytes], door: str
+) -> Reply:
+    """Status, headers and body for one request in the protocol ``speak``.
 
     :param find: the model that is asked; may raise. Asked again when the body is there: a new version may have come meanwhile.
     :param header: a request header by its lower-case name.
@@ -32,13 +32,16 @@ def serve(state: CarafeState, find: Callable[[], Model], header: Get, body: Call
         patience = timeout_s(header("x-request-timeout-ms"), state.settings.predict_timeout_s)
         said = body()
         model = find()
-        rows = read_rows(model, header("content-type"), said)
+        encoding = header("content-encoding")
+        rows, memo = speak.read(model, header, unpacked(said, encoding, state.settings.max_body_bytes) if encoding else said)
+        if memo is not None:
+            patience = getattr(memo, "timeout_s", None) or patience
         answer = checked(model, ask_blocking(state.engine, model, rows, patience))
-        reply = write_answer(model, answer, rows.scalar, prediction_id, told, header("accept"))
+        reply = speak.write(model, answer, rows, memo, prediction_id, told, header)
     except CarafeError as error:
         state.failed(model, door, error, began)
-        return write_error(error, told)
+        return speak.error(error, told)
     except Exception:  # the last resort: a fault of ours, answered as one
-        return unexpected(told)
+        return speak.unexpected(told)
     state.answered(model, door, answer.n, monotonic() - began, prediction_id)
     return reply

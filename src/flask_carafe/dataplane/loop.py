@@ -22,10 +22,13 @@ from ..operations.failures import checked
 from ..serving.asking import ask
 from ..serving.ids import request_id
 from ..serving.table import Model
+from ..signature import Rows
+from ..signature.pending import Pending
 from ..state import CarafeState
 from .bridge import Bridge
 from .cors import allow_origin
-from .native import Reply, is_trusted, read_rows, timeout_s, unexpected, write_answer, write_error
+from .protocol import MOST_RATIO, Get, Protocol, Reply, is_trusted, timeout_s, unpacked, write_error
+from .protocols import Route, Routes
 
 log = logging.getLogger(__name__)
 LARGE_BYTES = 256 << 10
@@ -65,6 +68,7 @@ class LoopDoor:
     def __init__(self, app: Flask, state: CarafeState, prefix: str = "") -> None:
         self.state, self.prefix = state, prefix
         self.bridge = Bridge(app, state.settings.threads)
+        self.routes = Routes()
         self.reading_bytes = 0
         self.readers: dict[asyncio.Task[Any], float] = {}
         self.parent = os.getppid()
@@ -98,45 +102,54 @@ class LoopDoor:
         if scope.method == "POST":
             if self.prefix:
                 path = path[len(self.prefix) :] if path.startswith(self.prefix + "/") else ""
-            model = self.state.engine.table.paths.get(path)
-            if model is not None and is_trusted(scope.headers.get("host"), self.state.settings.trusted_hosts):
-                return self._predict(model, path, scope.headers, protocol)
+            route = self.routes.find(self.state.engine.table, path)
+            if route is not None and is_trusted(scope.headers.get("host"), self.state.settings.trusted_hosts):
+                return self._predict(route, path, scope.headers, protocol)
         elif path == "/livez" and scope.method in ("GET", "HEAD"):
             return _say(LIVE, protocol)
         return self._to_flask(scope, protocol)
 
-    async def _predict(self, model: Model, path: str, headers: Any, protocol: Any) -> None:
+    async def _predict(self, route: Route, path: str, headers: Any, protocol: Any) -> None:
         began = monotonic()
         state, get = self.state, headers.get
+        speak, model = route
         prediction_id = state.ids.next()
         told = request_id(get("x-request-id"), prediction_id)
         watch = Watch(protocol)
         try:
             patience = timeout_s(get("x-request-timeout-ms"), state.settings.predict_timeout_s)
             said = await self._read(get("content-length"), protocol)
-            model = state.engine.table.paths.get(path, model)  # a new version may have come while the body did
-            if len(said) < LARGE_BYTES:
-                rows = read_rows(model, get("content-type"), said)
-            else:  # reading it may take a while, and the loop is everyone's
-                with self._held(len(said)):
-                    rows = await asyncio.to_thread(read_rows, model, get("content-type"), said)
+            model = (self.routes.find(state.engine.table, path) or route).model  # a new version may have come while the body did
+            encoding = get("content-encoding")
+            if len(said) < LARGE_BYTES and not encoding:
+                rows, memo = speak.read(model, get, said)
+            else:
+                rows, memo = await self._read_beside(speak, model, get, said, encoding)
+            if memo is not None:
+                patience = getattr(memo, "timeout_s", None) or patience
             answer = await ask(state.engine, model, rows, monotonic() + patience, watch.begin)
             if answer.errors:
                 checked(model, answer)
-            status, sent, body = write_answer(model, answer, rows.scalar, prediction_id, told, get("accept"))
+            status, sent, body = speak.write(model, answer, rows, memo, prediction_id, told, get)
             state.answered(model, "loop", answer.n, monotonic() - began, prediction_id)
         except CarafeError as error:
             state.failed(model, "loop", error, began)
-            status, sent, body = write_error(error, told)
+            status, sent, body = speak.error(error, told)
         except asyncio.CancelledError:  # the client has left
             status, sent, body = 499, [], b""
         except Exception:  # the last resort: a fault of ours, answered as one
-            status, sent, body = unexpected(told)
+            status, sent, body = speak.unexpected(told)
         if watch.task is not None:
             watch.task.cancel()
         if state.settings.cors_origins:
             allow_origin(state.settings.cors_origins, get("origin"), sent)
         protocol.response_bytes(status, sent, body)
+
+    async def _read_beside(self, speak: Protocol, model: Model, get: Get, said: bytes, encoding: str | None) -> tuple[Rows | Pending, Any]:
+        """Read a body that may take a while, or that must be unpacked, in a thread: the loop is everyone's."""
+        most = self.state.settings.max_body_bytes
+        with self._held(min(most, len(said) * MOST_RATIO) if encoding else len(said)):
+            return await asyncio.to_thread(lambda: speak.read(model, get, unpacked(said, encoding, most) if encoding else said))
 
     async def _read(self, length: str | None, protocol: Any) -> bytes:
         """The body, under the limits: size, time, and bytes being read by all requests of this worker together."""

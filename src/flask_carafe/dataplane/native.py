@@ -4,36 +4,45 @@ from __future__ import annotations
 
 import csv
 import io
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import msgspec
-
-from ..errors import BadRequest, CarafeError, ModelRefused, OutputInvalid, Overloaded, WrongMediaType
-from ..operations.failures import log_failure
+from ..errors import OutputInvalid, WrongMediaType
 from ..operations.predict import answer_body
 from ..serving.request import Answer
-from ..serving.table import Model
+from ..serving.table import Model, RoutingTable
 from ..signature import Rows
 from ..signature.decode import Decoder
 from ..signature.pending import Pending
 from .forms import read_form
+from .protocol import JSON, Get, Headers, Protocol, Reply, encode
 
-log = logging.getLogger(__name__)
-encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
-JSON, CSV, NDJSON = "application/json", "text/csv", "application/x-ndjson"
-MOST_TIMEOUT_MS = 3_600_000
+CSV, NDJSON = "text/csv", "application/x-ndjson"
 CHARSETS = ("utf-8", "utf8", "us-ascii", "iso-8859-1", "latin-1", "utf-16", "windows-1252")
-Headers = list[tuple[str, str]]
-Reply = tuple[int, Headers, bytes]
 Reader = Callable[[Decoder, bytes, str, str], Rows | Pending]  # decoder, body, the whole Content-Type, its charset
 
 
-def is_trusted(host: str | None, trusted: Sequence[str]) -> bool:
-    """Whether ``Host`` is one that this server goes by; Flask, which knows more spellings, words the refusal if not."""
-    return not trusted or (host or "").partition(":")[0] in trusted
+class Native(Protocol):
+    """Carafe's own protocol; a model may declare further paths for it."""
 
+    name = "native"
+    rules = ("/predict", "/models/<name>/predict", "/models/<name>/versions/<version>/predict")
+
+    def paths(self, table: RoutingTable) -> Iterator[tuple[str, Model]]:
+        """Those of the rules, and those that models declare for themselves."""
+        yield from table.declared_paths.items()
+        yield from super().paths(table)
+
+    def read(self, model: Model, get: Get, body: bytes) -> tuple[Rows | Pending, Any]:
+        return read_rows(model, get("content-type"), body), None
+
+    def write(  # noqa: PLR0917
+        self, model: Model, answer: Answer, rows: Rows | Pending, memo: Any, prediction_id: str, request_id: str, get: Get
+    ) -> Reply:
+        return write_answer(model, answer, rows.scalar, prediction_id, request_id, get("accept"))
+
+
+NATIVE = Native()
 
 # ---- in
 
@@ -97,18 +106,6 @@ READERS: dict[str, Reader] = {
 }
 
 
-def timeout_s(header: str | None, default_s: float) -> float:
-    """The request's own deadline in seconds, from ``X-Request-Timeout-Ms``; never above an hour.
-
-    :raises BadRequest: not a positive whole number.
-    """
-    if not header:
-        return default_s
-    if len(header) > 12 or not header.isascii() or not header.isdigit() or not 0 < int(header) <= MOST_TIMEOUT_MS:
-        raise BadRequest(f"X-Request-Timeout-Ms must be a whole number from 1 to 3,600,000, got {header[:40]!r}.")
-    return int(header) / 1000
-
-
 # ---- out
 
 
@@ -162,22 +159,3 @@ def harmless(value: Any) -> Any:
     if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
         return "'" + value
     return encode(value).decode() if isinstance(value, (list, dict)) else value
-
-
-def write_error(error: CarafeError, request_id: str) -> Reply:
-    """``error`` in the shape that every face sends; what the model itself said stays in the log, under ``request_id``."""
-    headers: Headers = [("content-type", JSON), ("x-request-id", request_id), ("x-content-type-options", "nosniff")]
-    if isinstance(error, Overloaded):
-        headers.append(("retry-after", str(error.retry_after_s)))
-    elif error.status == 503 and not isinstance(error, ModelRefused):
-        headers.append(("retry-after", "1"))
-    if error.status >= 500:
-        log_failure(error, request_id)
-    return error.status, headers, encode(error.as_json(request_id))
-
-
-def unexpected(request_id: str) -> Reply:
-    """Our own fault; call it while the exception is being handled: it goes to the log."""
-    log.exception("An unexpected error.", extra={"request_id": request_id})
-    body = {"error": "Something went wrong here, and not in your request.", "code": "internal_error", "request_id": request_id}
-    return 500, [("content-type", JSON), ("x-request-id", request_id)], encode(body)

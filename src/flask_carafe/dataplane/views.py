@@ -15,18 +15,27 @@ from ..globals import current_carafe
 from ..serving.table import Model
 from ..state import CarafeState
 from .blocking import serve
+from .native import NATIVE
+from .protocol import Protocol
+from .protocols import PROTOCOLS
 
 blueprint = Blueprint("carafe_predict", __name__)
 ADDING = threading.Lock()
 
 
-@blueprint.post("/predict", endpoint="default")
-@blueprint.post("/models/<name>/predict")
-@blueprint.post("/models/<name>/versions/<version>/predict", endpoint="version")
-@requires(Permission.PREDICT)
-def predict(name: str | None = None, version: str | None = None) -> Response:
-    """Answer one request in the native protocol."""
-    return _respond(current_carafe, lambda: current_carafe.table.resolve(name, version))
+def view_of(speak: Protocol) -> Callable[..., Response]:
+    """The view that answers the rules of one protocol."""
+
+    @requires(Permission.PREDICT)
+    def predict(name: str | None = None, version: str | None = None) -> Response:
+        return _respond(current_carafe, speak, lambda: current_carafe.table.resolve(name, version))
+
+    return predict
+
+
+for protocol in PROTOCOLS:
+    for number, rule in enumerate(protocol.rules):
+        blueprint.add_url_rule(rule, f"{protocol.name}_{number}", view_of(protocol), methods=["POST"])
 
 
 def route_view(path: str) -> Callable[[], Response]:
@@ -34,13 +43,13 @@ def route_view(path: str) -> Callable[[], Response]:
 
     @requires(Permission.PREDICT)
     def declared() -> Response:
-        return _respond(current_carafe, lambda: current_carafe.table.declared(path))
+        return _respond(current_carafe, NATIVE, lambda: current_carafe.table.declared(path))
 
     return declared
 
 
-def _respond(state: CarafeState, find: Callable[[], Model]) -> Response:
-    status, headers, body = serve(state, find, request.headers.get, lambda: read_body(state), "flask")
+def _respond(state: CarafeState, speak: Protocol, find: Callable[[], Model]) -> Response:
+    status, headers, body = serve(state, speak, find, request.headers.get, lambda: read_body(state), "flask")
     return Response(body, status, headers)
 
 

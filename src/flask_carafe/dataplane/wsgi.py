@@ -11,10 +11,10 @@ from ..errors import BadRequest, TooLarge
 from ..state import CarafeState
 from .blocking import serve
 from .cors import allow_origin
-from .native import is_trusted
+from .protocol import is_trusted
+from .protocols import Routes
 
-NAMES = {"content-type": "CONTENT_TYPE", "accept": "HTTP_ACCEPT", "x-request-id": "HTTP_X_REQUEST_ID"}
-NAMES["x-request-timeout-ms"] = "HTTP_X_REQUEST_TIMEOUT_MS"
+NAMES = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}  # those that WSGI does not call HTTP_…
 Start = Callable[..., Any]
 
 
@@ -26,6 +26,7 @@ class WsgiDoor:
 
     def __init__(self, app: Callable[[dict[str, Any], Start], Iterable[bytes]], state: CarafeState, prefix: str) -> None:
         self.app, self.state, self.prefix = app, state, prefix
+        self.routes = Routes()
 
     def __call__(self, environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
         state, path = self.state, environ.get("PATH_INFO", "")
@@ -33,12 +34,13 @@ class WsgiDoor:
             return self.app(environ, start_response)
         state.at_first_need()
         path = path[len(self.prefix) :]
-        model = state.table.paths.get(path)
-        if model is None or not is_trusted(environ.get("HTTP_HOST"), state.settings.trusted_hosts):
+        route = self.routes.find(state.table, path)
+        if route is None or not is_trusted(environ.get("HTTP_HOST"), state.settings.trusted_hosts):
             return self.app(environ, start_response)
         status, headers, body = serve(
-            state, lambda: state.table.paths.get(path, model), lambda name: environ.get(NAMES[name]), lambda: self._body(environ), "wsgi"
-        )
+            state, route.protocol, lambda: (self.routes.find(state.table, path) or route).model,
+            lambda name: environ.get(NAMES.get(name) or "HTTP_" + name.upper().replace("-", "_")), lambda: self._body(environ), "wsgi",
+        )  # fmt: skip
         if state.settings.cors_origins:
             allow_origin(state.settings.cors_origins, environ.get("HTTP_ORIGIN"), headers)
         start_response(f"{status} {HTTPStatus(status).phrase}", [*headers, ("content-length", str(len(body)))])

@@ -139,7 +139,7 @@ class RoutingTable:
         self.models.update(local or {})
         self.chosen = default or data.default_model
         self.default = self._default()
-        self.paths = self._paths()
+        self.declared_paths = self._declared()
 
     def _default(self) -> str | None:
         """As chosen, else the only one there is."""
@@ -150,18 +150,12 @@ class RoutingTable:
         table = copy.copy(self)
         table.models = self.models | {model.entry.name: model}
         table.default = table._default()
-        table.paths = table._paths()
+        table.declared_paths = table._declared()
         return table
 
-    def _paths(self) -> dict[str, Model]:
-        """Every path of the native protocol that leads to a prediction, without the application's prefix."""
-        paths = {}
-        for name, model in self.models.items():
-            paths[f"/models/{name}/predict"] = paths[f"/models/{name}/versions/{model.version_text}/predict"] = model
-            paths.update(dict.fromkeys(model.entry.routes, model))
-        if self.default in self.models:
-            paths["/predict"] = self.models[self.default]
-        return paths
+    def _declared(self) -> dict[str, Model]:
+        """Every path that a model declares for itself, without the application's prefix."""
+        return {path: model for model in self.models.values() for path in model.entry.routes}
 
     @classmethod
     def of_local(cls, local: Mapping[str, Model], max_rows: int, default: str = "") -> RoutingTable:
@@ -192,7 +186,7 @@ class RoutingTable:
 
         :raises NotFound: it did once, and does no more.
         """
-        model = self.paths.get(path)
+        model = self.declared_paths.get(path)
         if model is None:
             raise NotFound(f"model at {path}")
         return model

@@ -1,0 +1,33 @@
+"""All protocols of predictions, and which path of a routing table asks which model in which of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..serving.table import Model, RoutingTable
+from .native import NATIVE
+from .protocol import Protocol
+
+PROTOCOLS: tuple[Protocol, ...] = (NATIVE,)
+
+
+class Route(NamedTuple):
+    """Where a path leads."""
+
+    protocol: Protocol
+    model: Model
+
+
+class Routes:
+    """Exact paths to routes, made once for each routing table. Where two protocols share a path the first listed has it."""
+
+    def __init__(self) -> None:
+        self.table: RoutingTable | None = None
+        self.paths: dict[str, Route] = {}
+
+    def find(self, table: RoutingTable, path: str) -> Route | None:
+        """The route of ``path``, given without the application's prefix; None where it is no prediction."""
+        if table is not self.table:
+            self.paths = {path: Route(protocol, model) for protocol in reversed(PROTOCOLS) for path, model in protocol.paths(table)}
+            self.table = table
+        return self.paths.get(path)
