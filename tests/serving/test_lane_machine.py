@@ -15,7 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from flask_carafe.errors import CarafeError, DeadlineExceeded, HostFault, HostLost, ModelHung, NotReady, Overloaded
 from flask_carafe.hosting.frames import ANSWER, COLUMN, DTYPES, HAS_ERRORS, HEADER, MAGIC, read_header
-from flask_carafe.serving.lane import Channel, Lane
+from flask_carafe.serving.channel import Channel
+from flask_carafe.serving.lane import Lane
 from flask_carafe.serving.request import Answer
 from flask_carafe.signature import Chunk, Output, Rows
 

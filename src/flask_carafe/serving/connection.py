@@ -8,7 +8,8 @@ from time import monotonic
 
 from ..errors import HostFault
 from ..hosting.frames import CONTROL, HEADER, REPLY, pack_control, read_header
-from .lane import Channel, Lane
+from .channel import Channel
+from .lane import Lane
 
 MOST_ANSWER_BYTES = 256 << 20
 GREETING_S = 5.0  # beyond the hang limit

@@ -19,13 +19,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from time import monotonic
+from typing import TYPE_CHECKING
 
-from ..errors import CarafeError, HostFault, HostLost, ModelHung, NotReady, Overloaded
-from ..hosting.frames import ANSWER, DTYPES, Column, Header, RowError, pack_predict, read_answer
+from ..errors import NotReady, Overloaded
+from ..hosting.frames import DTYPES, Header
 from ..signature import Output, Rows
-from .request import Answer, Request, cut, size_bytes
+from .request import Request, cut, size_bytes
 
-SLOW_S = 0.05  # after this long we look whether the client is still there
+if TYPE_CHECKING:
+    from .channel import Channel
+
 FIRST_ROWS = 8  # rows of a first frame; while frames prove short, the next may be twice as long
 FRAME_S = 0.2  # what a frame should take at most: a slow model's rows must neither add up to a hang nor hold others up
 
@@ -121,7 +124,7 @@ class Lane:
         if overdue:
             self.waiting = deque([request for request in self.waiting if not request.ended])
         for request in self.waiting:
-            _look_after(request, now)
+            request.look_after(now)
         return [channel for channel in list(self.channels) if channel.tick(now)]
 
     def close(self, reason: str) -> None:
@@ -137,109 +140,3 @@ class Lane:
         self.close(reason)
         for channel in list(self.channels):
             channel.end(NotReady(self.name, reason))
-
-
-def _look_after(request: Request, now: float) -> None:
-    if request.watch is not None and now - request.arrived > SLOW_S:
-        watch, request.watch = request.watch, None
-        watch()
-
-
-class Channel:
-    """One connection of a lane to a host; at most one frame is under way on it."""
-
-    def __init__(self, lane: Lane, host_id: str) -> None:
-        self.lane, self.host_id = lane, host_id
-        self.is_open = True
-        self.sent: list[tuple[Request, int]] = []
-        self.pieces: list[Rows] = []
-        self.sent_at = 0.0
-        self.frame_id = 0
-        self.retired: Callable[[], None] | None = None
-        self.wake: Callable[[], None] = lambda: None  # whoever carries the frames is told that something waits
-        lane.channels.append(self)
-
-    @property
-    def is_idle(self) -> bool:
-        return self.is_open and not self.sent and self.retired is None
-
-    def retire(self, then: Callable[[], None]) -> None:
-        """Take no more frames, and call ``then`` when the one under way has been answered."""
-        self.retired = then
-
-    def send(self, now: float) -> bytes | None:
-        """The next frame to write, or None when nothing waits or one is under way."""
-        if not self.is_idle:
-            return None
-        taken = self.lane.fill()
-        if not taken:
-            return None
-        self.sent, self.sent_at = taken, now
-        self.pieces = [request.pieces[i] for request, i in taken]
-        self.frame_id = (self.frame_id + 1) & 0xFFFFFFFF
-        return pack_predict(self.frame_id, self.pieces, self.lane.dtypes, self.lane.widths)
-
-    def answer(self, header: Header, body: bytes, now: float) -> None:
-        """Hand each waiter its rows of the answer. A frame that is not as promised ends the channel.
-
-        :raises HostFault: after every waiter in the frame has got it.
-        """
-        sent, lane = self.sent, self.lane
-        try:
-            columns, errors = self._checked(header, body)
-        except HostFault as fault:
-            self.end(fault)
-            raise
-        pieces, self.sent, self.pieces = self.pieces, [], []
-        lane.frames += 1
-        lane.rows += header.rows
-        lane.learn(header.rows, now - self.sent_at)
-        if lane.on_frame is not None:
-            lane.on_frame(pieces, header, body, now - self.sent_at)
-        at, rows = 0, header.rows
-        for (request, i), piece in zip(sent, pieces, strict=True):
-            if not request.ended:
-                request.take(i, Answer(columns, at, piece.n, _own(errors, at, piece.n) if errors else (), rows))
-            at += piece.n
-        if self.retired is not None:
-            self.retired()
-
-    def _checked(self, header: Header, body: bytes) -> tuple[list[Column], list[RowError]]:
-        if header.kind != ANSWER or not self.sent or header.frame_id != self.frame_id:
-            raise HostFault("The host answered a frame that was not asked.")
-        if header.rows != sum([piece.n for piece in self.pieces]):
-            raise HostFault("The host answered another number of rows than it was asked.")
-        return read_answer(header, body, self.lane.outputs)
-
-    def tick(self, now: float) -> bool:
-        """Let the deadlines of what is under way pass; end at the hang limit and say so."""
-        if not self.sent:
-            return False
-        for request, _ in self.sent:
-            if request.deadline <= now:
-                request.expire()
-            else:
-                _look_after(request, now)
-        if now - self.sent_at < self.lane.hang_limit_s:
-            return False
-        self.end(ModelHung(self.lane.name, self.lane.hang_limit_s))
-        return True
-
-    def lost(self) -> None:
-        """The host's end of the connection closed."""
-        self.end(HostLost(self.lane.name))
-
-    def end(self, error: CarafeError) -> None:
-        """Close for good; every waiter in the frame under way gets ``error``."""
-        if not self.is_open:
-            return
-        self.is_open = False
-        self.lane.channels.remove(self)
-        self.lane.alone_since = monotonic()
-        sent, self.sent, self.pieces = self.sent, [], []
-        for request, _ in sent:
-            request.finish(error)  # pieces of it that still wait leave the queue when they are met
-
-
-def _own(errors: Sequence[RowError], start: int, n: int) -> list[RowError]:
-    return [RowError(error.row - start, error.code, error.message) for error in errors if start <= error.row < start + n]

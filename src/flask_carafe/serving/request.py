@@ -12,6 +12,8 @@ from ..errors import DeadlineExceeded
 from ..hosting.frames import Column, RowError
 from ..signature import Chunk, Rows
 
+SLOW_S = 0.05  # after this long we look whether the client is still there
+
 
 class Answer:
     """What the host said of one request: rows ``start`` to ``start + n`` of ``columns``.
@@ -53,6 +55,12 @@ class Request:
     def expire(self) -> None:
         """Its own clock ran out; what is under way goes on without it."""
         self.finish(DeadlineExceeded(round(self.deadline - self.arrived, 3)))
+
+    def look_after(self, now: float) -> None:
+        """Have somebody look whether the client is still there, once it has waited for long."""
+        if self.watch is not None and now - self.arrived > SLOW_S:
+            watch, self.watch = self.watch, None
+            watch()
 
     def take(self, piece: int, part: Answer) -> None:
         """Piece number ``piece`` was answered; the last one to come ends the wait, whatever their order."""
