@@ -119,7 +119,6 @@ def test_onnx_cut_short_is_damaged(tmp_path: Path) -> None:
         (zipped("readme.txt"), "zip archive with readme.txt", "Unpack"),
         (b"PK\x03\x04 and then nothing", "damaged or cut short", "Copy"),
         (b'{"learner":{"attributes":{}}}', "XGBoost model as JSON", "joblib.dump"),
-        (b"tree\nversion=v4\n", "LightGBM model as text", "joblib.dump"),
         (b"CBM1\x00\x00", "CatBoost", ""),
         (b'{"columns": ["a"]}', "JSON text", "--columns"),
         (b"a,b,c\n1,2,3\n", "a text file", "--sample"),

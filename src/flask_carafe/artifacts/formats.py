@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickletools
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from .intake import opened
 from .protobuf import looks_like_onnx
 from .unpack import HEAD_BYTES, Truncated, compression_of, unpacked
 
-Kind = Literal["pickle", "joblib", "skops", "onnx", "python"]
+Kind = Literal["pickle", "joblib", "skops", "onnx", "lightgbm", "python"]
 RETRAIN = "Load it where it was made and save the model with joblib.dump(model, 'model.joblib'), or as ONNX."
 EXPORT = "Export the model to ONNX where it was made, or serve a Python class that loads it: carafe serve mycode.py:MyModel"
 FIRST_OPCODES = frozenset(b"c(]}lItdSVUXKMJGNIFLiP\x80\x8c")  # what a pickle of protocol 0 to 5 can begin with
@@ -28,6 +29,9 @@ class Sniffed(msgspec.Struct, frozen=True, kw_only=True):
     compression: str = ""
 
 
+# what the native files of libraries begin with; they are looked for after MAGIC, and are served as they are
+NATIVE: tuple[tuple[re.Pattern[bytes], Kind], ...] = ((re.compile(rb"tree\r?\nversion="), "lightgbm"),)
+
 # magic bytes at the start -> what it is, what to do
 MAGIC: tuple[tuple[bytes, str, str], ...] = (
     (b"version https://git-lfs.github.com", "a Git LFS pointer: the model itself has not been fetched", "Fetch it with: git lfs pull"),
@@ -38,7 +42,6 @@ MAGIC: tuple[tuple[bytes, str, str], ...] = (
     (b"CBM1", "a CatBoost model in its own format", "Save the fitted estimator with joblib.dump, or as ONNX with save_model(format='onnx')."),
     (b"GGUF", "a GGUF language model", "Serve a Python class that calls it: carafe serve mycode.py:MyModel"),
     (b"binf", "an XGBoost model in its old binary format", "Save the fitted estimator with joblib.dump."),
-    (b"tree\nversion=", "a LightGBM model as text", "Save the fitted estimator with joblib.dump."),
     (b'{"learner"', "an XGBoost model as JSON", "Save the fitted estimator with joblib.dump."),
     (b"{L\x00\x00\x00\x00\x00\x00\x00\x07learner", "an XGBoost model as UBJSON", "Save the fitted estimator with joblib.dump."),
     (b"\xac\xed\x00\x05", "a serialised Java object", EXPORT),
@@ -94,6 +97,11 @@ def _sniff(file: BinaryIO, path: str) -> Sniffed:
     for magic, what, way_out in MAGIC:
         if head.startswith(magic):
             raise UnknownFormat(f"{path} is {what}.", way_out)
+    for pattern, kind in NATIVE:
+        if pattern.match(head):
+            if compression:
+                raise UnknownFormat(f"{path} is a {kind} model under {compression} compression.", "Unpack it and name the model file itself.")
+            return Sniffed(kind=kind)
     if looks_like_pickle(head):
         return Sniffed(kind="pickle", compression=compression)
     file.seek(0)

@@ -11,6 +11,7 @@ from ..errors import ArtifactRefused, LoadFailed
 from .formats import Kind, sniff
 from .intake import Stored, hash_file, opened, take_in
 from .names import LIBRARIES, Name
+from .native import NATIVE_KINDS, read_native
 from .objects import Estimator
 from .pickles import PickleFacts, read_pickle
 from .protobuf import OnnxFacts, read_onnx
@@ -34,6 +35,7 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     pickle: PickleFacts | None = None
     skops: SkopsFacts | None = None
     onnx: OnnxFacts | None = None
+    native: str = ""  # what a library's own file says that it holds
 
     @property
     def names(self) -> tuple[Name, ...]:
@@ -55,7 +57,7 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     def modules(self) -> tuple[str, ...]:
         """Modules of well-known libraries that the file needs; a zygote may import them."""
         found = dict.fromkeys(name.module for name in self.names if name.module.split(".")[0] in LIBRARIES)
-        own = {"joblib": ("joblib",), "skops": ("skops.io",), "onnx": ("onnxruntime",)}.get(self.format, ())
+        own = {"joblib": ("joblib",), "skops": ("skops.io",), "onnx": ("onnxruntime",), "lightgbm": ("lightgbm",)}.get(self.format, ())
         return (*own, *found)
 
     def named(self, *kinds: str) -> tuple[Name, ...]:
@@ -67,7 +69,7 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
         if self.onnx:
             return f"a graph of {self.onnx.nodes:,} nodes"
         facts = self.pickle or self.skops
-        return facts.root if facts else self.path
+        return facts.root if facts else self.native or self.path
 
 
 class Survey(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,7 +152,7 @@ def inspect(stored: Stored) -> Inspection:
     """Read one file without loading it; a damaged pickle is told as far as it goes, see :attr:`PickleFacts.broken`.
 
     :raises UnknownFormat: nothing that a host loads.
-    :raises LoadFailed: an ONNX or skops file that is damaged.
+    :raises LoadFailed: a file of ONNX, skops or a library of its own that is damaged.
     """
     sniffed = sniff(stored.path)
     facts = Inspection(
@@ -160,6 +162,8 @@ def inspect(stored: Stored) -> Inspection:
         return msgspec.structs.replace(facts, onnx=_onnx(stored))
     if sniffed.kind == "skops":
         return msgspec.structs.replace(facts, skops=read_skops(stored.path))
+    if sniffed.kind in NATIVE_KINDS:
+        return msgspec.structs.replace(facts, native=read_native(stored.path, sniffed.kind))
     pickle = read_pickle(stored.path, sniffed)
     is_joblib = pickle.is_joblib or (sniffed.compression and not pickle.broken)
     return msgspec.structs.replace(facts, pickle=pickle, format="joblib" if is_joblib else "pickle")

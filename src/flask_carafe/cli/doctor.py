@@ -38,6 +38,7 @@ LIBRARIES = {
     "joblib": ("files of joblib", "sklearn"),
     "threadpoolctl": ("one thread per host", "sklearn"),
     "onnxruntime": ("ONNX models", "onnx"),
+    "lightgbm": ("models of LightGBM", "lightgbm"),
     "Pillow": ("pictures", "images"),
     "pypdf": ("PDF documents", "documents"),
     "docx2txt": ("Word documents", "documents"),

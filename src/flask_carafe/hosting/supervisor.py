@@ -22,6 +22,7 @@ import msgspec
 
 from ..errors import HostFault, HostLost
 from .handle import HostHandle, connect
+from .host.libraries import ALLOWED
 from .process import Process, clean_environment, interpreter, spawn, start_time
 from .records import HostRecord, HostRecords
 from .tail import LogTail
@@ -33,10 +34,6 @@ ADOPT_TIMEOUT_S = 12.0  # a host may be in the middle of a frame for as long as 
 TAIL_EVERY_S = 0.2
 FORKS = sys.platform != "darwin"  # libraries of macOS do not survive a fork
 ZYGOTE_PAUSE_S = 0.2  # before a dead zygote is replaced: one that dies of what it imports must not spin
-LIBRARIES = frozenset((
-    "sklearn", "numpy", "scipy", "pandas", "joblib", "threadpoolctl", "skops", "cloudpickle", "onnxruntime",
-    "xgboost", "lightgbm", "catboost", "PIL", "pypdf", "docx2txt",
-))  # fmt: skip
 
 
 def importable(modules: Sequence[str]) -> list[str]:
@@ -45,7 +42,7 @@ def importable(modules: Sequence[str]) -> list[str]:
     for module in modules:
         top = module.partition(".")[0]
         if top not in tops:
-            tops[top] = top in LIBRARIES and importlib.util.find_spec(top) is not None
+            tops[top] = top in ALLOWED and importlib.util.find_spec(top) is not None
     return [module for module in dict.fromkeys(modules) if tops[module.partition(".")[0]]]
 
 

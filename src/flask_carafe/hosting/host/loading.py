@@ -13,6 +13,7 @@ from . import helpers
 from .refusal import LoadError
 
 MOST_TRACE = 20000
+ALONE = {"onnx": "an ONNX file", "python": "a Python function", "lightgbm": "a LightGBM file"}
 VERSIONS = re.compile(r"from version (\S+) when using version (\S+?)\.? ")
 
 
@@ -49,10 +50,12 @@ def runtime_for(files, options):
         from .runtime_sklearn import ObjectRuntime as runtime
     elif formats == {"onnx"} and len(files) == 1:
         from .runtime_onnx import OnnxRuntime as runtime
+    elif formats == {"lightgbm"} and len(files) == 1:
+        from .runtime_lightgbm import LightgbmRuntime as runtime
     elif formats == {"python"} and len(files) == 1:
         from .runtime_python import PythonRuntime as runtime
-    elif "onnx" in formats or "python" in formats:
-        raise LoadError("wrong_format", "an ONNX file or a Python function stands alone: it cannot be chained with other files")
+    elif formats & set(ALONE):
+        raise LoadError("wrong_format", "%s stands alone: it cannot be chained with other files" % ALONE[sorted(formats & set(ALONE))[0]])
     else:
         raise LoadError("wrong_format", "no runtime here loads %s" % (", ".join(sorted(formats)) or "an empty list of files"))
     return runtime

@@ -26,7 +26,7 @@ class Runtime(object):
     def describe(self):
         """The description of CONTRACT words; JSON can carry it."""
         libraries = dict({"python": sys.version.split()[0]}, **self.libraries)
-        columns = [{key: value for key, value in one.items() if key not in ("missing", "unused", "pandas_category")} for one in self.columns]
+        columns = [{key: value for key, value in one.items() if key not in ("missing", "unused", "pandas_category", "codes")} for one in self.columns]
         return {
             "runtime": self.name, "libraries": libraries, "estimator": self.estimator, "recorded": self.recorded, "outputs": self.output_words,
             "input": {"build": self.input_build, "named": self.named, "columns": columns}, "max_batch_rows": self.max_batch_rows,

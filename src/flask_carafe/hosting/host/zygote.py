@@ -8,12 +8,7 @@ import socket
 import sys
 
 from . import birth, wire
-
-# Exact top packages: an import runs code, so a name out of a model file is looked up here first.
-ALLOWED = frozenset(
-    """sklearn numpy scipy pandas joblib cloudpickle skops onnxruntime threadpoolctl PIL pypdf docx2txt xgboost lightgbm catboost
-    statsmodels imblearn category_encoders sklearn_pandas narwhals encodings json""".split()
-)
+from .libraries import ALLOWED
 
 
 def run(fd):
@@ -73,7 +68,10 @@ def import_all(names):
     return {"ok": True, "imported": imported, "failed": failed, "threads": threads()}
 
 
-SHARED = {"sklearn": ("joblib", "threadpoolctl", "carafe_host.runtime_sklearn"), "onnxruntime": ("carafe_host.runtime_onnx",)}
+SHARED = {
+    "sklearn": ("joblib", "threadpoolctl", "carafe_host.runtime_sklearn"), "onnxruntime": ("carafe_host.runtime_onnx",),
+    "lightgbm": ("carafe_host.runtime_lightgbm",),
+}
 
 
 def _prepare():
