@@ -62,7 +62,9 @@ class CarafeState:
         self._complaints: dict[str, str] = {}
         self.recorder = Recorder(None)
         settings = self.settings
-        limits = Limits(settings.max_rows, settings.queue_rows, settings.queue_bytes, settings.threads, settings.default_model)
+        limits = Limits(
+            settings.max_rows, settings.queue_rows, settings.queue_bytes, settings.queue_requests, settings.threads, settings.default_model
+        )  # fmt: skip
         self.engine = Engine(limits)
         self.engine.local = {name: function_model(function, settings.max_rows) for name, function in self.functions.items()}
         self.engine.table = RoutingTable.of_local(self.engine.local, settings.max_rows, settings.default_model)

@@ -1,7 +1,7 @@
 """The channel is a specified state machine; Hypothesis drives it against a scripted host.
 
 Whatever the order of arrivals, frames, answers, deadlines, hangs, lost connections, nonsense and shutdown: every waiter
-is ended exactly once, and one that gets an answer gets its own.
+is ended exactly once, one that gets an answer gets its own, and nobody is refused who could have been answered in time.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from flask_carafe.errors import CarafeError, DeadlineExceeded, HostFault, HostLost, ModelHung, NotReady, Overloaded
 from flask_carafe.hosting.frames import ANSWER, COLUMN, DTYPES, HAS_ERRORS, HEADER, MAGIC, read_header
+from flask_carafe.serving.admission import TRUST, Places
 from flask_carafe.serving.channel import Channel
 from flask_carafe.serving.lane import Lane
 from flask_carafe.serving.request import Answer
 from flask_carafe.signature import Chunk, Output, Rows
 
-MOST_ROWS, HANG_S, QUEUE_ROWS = 8, 10.0, 60
+MOST_ROWS, HANG_S, QUEUE_ROWS, PLACES = 8, 10.0, 60, 24
 OUTPUT = Output(name="prediction", dtype="int64", width=1)
 
 
@@ -82,10 +83,20 @@ class LaneMachine(RuleBasedStateMachine):
             Channel(self.lane, "h")
 
     def new_lane(self) -> Lane:
-        return Lane("echo", "1", [("float64", 1)], (OUTPUT,), MOST_ROWS, HANG_S, QUEUE_ROWS)
+        lane = Lane("echo", "1", [("float64", 1)], (OUTPUT,), MOST_ROWS, HANG_S, QUEUE_ROWS)
+        lane.places = Places(PLACES)
+        return lane
 
     def sending(self) -> list[Channel]:
         return [channel for channel in self.lane.channels if channel in self.frames]
+
+    def foreseen(self, n: int) -> tuple[int, float]:
+        """Rows before ``n`` that come now, and seconds to their answer, worked out from nothing but what waits and what is under way."""
+        lane = self.lane
+        cut = n > lane.frame_rows
+        before = sum(sum(piece.n for piece in request.pieces[request.at : None if cut else request.at + 1]) for request in lane.waiting)
+        left = [abs(sum(p.n for p in one.pieces) * lane.pace.row_s - (self.now - one.sent_at)) if one.sent else 0.0 for one in lane.channels]
+        return before, min(left, default=0.0) + (before + n) * lane.pace.row_s / max(1, len(lane.channels))
 
     @rule(n=st.integers(1, 3) | st.integers(7, 20), patience=st.sampled_from([0.5, 2.0, 60.0]))
     def arrive(self, n: int, patience: float) -> None:
@@ -93,11 +104,14 @@ class LaneMachine(RuleBasedStateMachine):
         self.nonce += n
         waiter = Waiter(nonces, self.now + patience)
         rows = Rows(n, (Chunk(struct.pack(f"<{n}d", *nonces)),))
-        waited = self.lane.rows_waiting
+        queued, (before, wait_s) = len(self.lane.waiting), self.foreseen(n)
         try:
-            self.lane.arrive(rows, waiter.deadline, waiter.done)
-        except Overloaded:
-            assert waited + n > QUEUE_ROWS and self.lane.waiting, "refused though there was room"
+            self.lane.arrive(rows, waiter.deadline, self.now, waiter.done)
+        except Overloaded as refusal:
+            assert self.lane.waiting or self.sending(), "an idle lane refused"
+            is_full = before >= QUEUE_ROWS or queued >= PLACES // 2
+            assert is_full or wait_s > TRUST * patience, "refused though there was room and time"
+            assert refusal.retry_after_s >= 1
             return
         self.waiters.append(waiter)
 
@@ -115,6 +129,7 @@ class LaneMachine(RuleBasedStateMachine):
             assert not any(not request.ended for request in self.lane.waiting), "a row waits beside an idle channel"
         else:
             assert 0 < read_header(frame).rows <= MOST_ROWS
+            assert all(request.deadline > self.now and not request.ended for request, _ in channel.sent), "a row was sent for nobody"
             self.frames[channel] = frame
         assert frame is None or channel.send(self.now) is None, "two frames under way on one channel"
 
@@ -169,6 +184,10 @@ class LaneMachine(RuleBasedStateMachine):
         for waiter in self.waiters:
             assert waiter.told or waiter.deadline > self.now, "a deadline passed unnoticed"
 
+    @rule(seconds=st.sampled_from([0.1, 0.6]))
+    def time_passes_between_two_ticks(self, seconds: float) -> None:
+        self.now += seconds
+
     @rule()
     def client_leaves(self) -> None:
         for request in [request for request in self.lane.waiting if not request.ended][:1]:
@@ -199,9 +218,10 @@ class LaneMachine(RuleBasedStateMachine):
 
     def is_closed(self) -> None:
         """Nothing is left in the lane and nothing gets in; another version takes its place."""
-        assert not self.lane.waiting and not self.lane.rows_waiting and not self.lane.bytes_waiting
+        lane = self.lane
+        assert not lane.waiting and not lane.rows_waiting and not lane.bytes_waiting and not lane.turn_rows and not lane.places.taken
         with pytest.raises(NotReady):
-            self.lane.arrive(Rows(1, (Chunk(bytes(8)),)), self.now + 1.0, pytest.fail)
+            self.lane.arrive(Rows(1, (Chunk(bytes(8)),)), self.now + 1.0, self.now, pytest.fail)
         self.frames.clear()
         self.lane = self.new_lane()
 
@@ -215,6 +235,9 @@ class LaneMachine(RuleBasedStateMachine):
         waiting = self.lane.waiting
         assert self.lane.rows_waiting == sum(piece.n for request in waiting for piece in request.pieces[request.at :])
         assert self.lane.bytes_waiting == sum(request.size for request in waiting)
+        assert self.lane.turn_rows == sum(request.pieces[request.at].n for request in waiting)
+        assert self.lane.places.taken == len(waiting)
+        assert self.lane.sent_rows == sum(piece.n for channel in self.lane.channels for piece in channel.pieces)
 
     def teardown(self) -> None:
         if hasattr(self, "lane"):

@@ -74,8 +74,11 @@ class Settings:
     max_body_bytes: int = _setting(16 * MIB, "Largest request body; beyond it 413.", "Limits", least=1)
     max_rows: int = _setting(10_000, "Most rows in one request; beyond it 413.", "Limits", least=1)
     max_batch_rows: int = _setting(256, "Most rows in one frame to a host.", "Limits", least=1, most=65536)
-    queue_rows: int = _setting(4096, "Most rows waiting per model; beyond it 429.", "Limits", least=1)
+    queue_rows: int = _setting(4096, "Most rows waiting per model; what finds so many before it gets 429.", "Limits", least=1)
     queue_bytes: int = _setting(64 * MIB, "Most bytes waiting per model; beyond it 429.", "Limits", least=1)
+    queue_requests: int = _setting(
+        8192, "Most requests waiting per worker, over all models; no model may hold more than half of them. Beyond it 429.", "Limits", least=2
+    )
     reading_bytes: int = _setting(128 * MIB, "Most bytes of bodies being read per worker; beyond it 429.", "Limits", least=1)
     header_timeout_s: float = _setting(10.0, "How long a client may take to send its headers.", "Limits", least=0.1)
     body_timeout_s: float = _setting(30.0, "How long a client may take to send its body.", "Limits", least=0.1)

@@ -20,7 +20,7 @@ class Channel:
         self.is_open = True
         self.sent: list[tuple[Request, int]] = []
         self.pieces: list[Rows] = []
-        self.sent_at = 0.0
+        self.sent_at, self.sent_rows = 0.0, 0
         self.frame_id = 0
         self.retired: Callable[[], None] | None = None
         self.wake: Callable[[], None] = lambda: None  # whoever carries the frames is told that something waits
@@ -30,6 +30,14 @@ class Channel:
     def is_idle(self) -> bool:
         return self.is_open and not self.sent and self.retired is None
 
+    def late_s(self, now: float) -> float:
+        """Seconds that the frame under way is over its time; below 0, what it has left."""
+        return now - self.sent_at - self.sent_rows * self.lane.pace.row_s if self.sent else 0.0
+
+    def busy_s(self, now: float) -> float:
+        """Seconds until the next frame may go: what is left of the one under way. One that is late may take as long again as it is late."""
+        return abs(self.late_s(now))
+
     def retire(self, then: Callable[[], None]) -> None:
         """Take no more frames, and call ``then`` when the one under way has been answered."""
         self.retired = then
@@ -38,11 +46,13 @@ class Channel:
         """The next frame to write, or None when nothing waits or one is under way."""
         if not self.is_idle:
             return None
-        taken = self.lane.fill()
+        taken = self.lane.fill(now)
         if not taken:
             return None
         self.sent, self.sent_at = taken, now
         self.pieces = [request.pieces[i] for request, i in taken]
+        self.sent_rows = sum([piece.n for piece in self.pieces])
+        self.lane.sent_rows += self.sent_rows
         self.frame_id = (self.frame_id + 1) & 0xFFFFFFFF
         return pack_predict(self.frame_id, self.pieces, self.lane.dtypes, self.lane.widths)
 
@@ -57,7 +67,7 @@ class Channel:
         except HostFault as fault:
             self.end(fault)
             raise
-        pieces, self.sent, self.pieces = self.pieces, [], []
+        pieces = self._clear()
         lane.frames += 1
         lane.rows += header.rows
         lane.learn(header.rows, now - self.sent_at)
@@ -74,9 +84,16 @@ class Channel:
     def _checked(self, header: Header, body: bytes) -> tuple[list[Column], list[RowError]]:
         if header.kind != ANSWER or not self.sent or header.frame_id != self.frame_id:
             raise HostFault("The host answered a frame that was not asked.")
-        if header.rows != sum([piece.n for piece in self.pieces]):
+        if header.rows != self.sent_rows:
             raise HostFault("The host answered another number of rows than it was asked.")
         return read_answer(header, body, self.lane.outputs)
+
+    def _clear(self) -> list[Rows]:
+        """Nothing is under way any more; what was."""
+        pieces = self.pieces
+        self.lane.sent_rows -= self.sent_rows
+        self.sent, self.pieces, self.sent_rows = [], [], 0
+        return pieces
 
     def tick(self, now: float) -> bool:
         """Let the deadlines of what is under way pass; end at the hang limit and say so."""
@@ -103,7 +120,8 @@ class Channel:
         self.is_open = False
         self.lane.channels.remove(self)
         self.lane.alone_since = monotonic()
-        sent, self.sent, self.pieces = self.sent, [], []
+        sent = self.sent
+        self._clear()
         for request, _ in sent:
             request.finish(error)  # pieces of it that still wait leave the queue when they are met
 

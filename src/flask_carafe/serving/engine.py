@@ -19,6 +19,7 @@ import msgspec
 from ..errors import CarafeError, NotReady
 from ..signature import Rows
 from ..signature.layout import columns as frame_columns
+from .admission import Places
 from .connection import Connection
 from .lane import Lane
 from .link import Link
@@ -40,6 +41,7 @@ class Limits(msgspec.Struct, frozen=True):
     max_rows: int = 10_000
     queue_rows: int = 4096
     queue_bytes: int = 64 << 20
+    queue_requests: int = 8192
     threads: int = 16
     default_model: str = ""
 
@@ -53,6 +55,7 @@ class Engine:
     def __init__(self, limits: Limits, link: Link | None = None) -> None:
         self.limits = limits
         self.table = RoutingTable(TableData(), limits.max_rows)
+        self.places = Places(limits.queue_requests)
         self.lanes: dict[str, Lane] = {}
         self.leaving: dict[Lane, float] = {}  # lanes of versions that have gone, and when they close
         self.connections: dict[tuple[Lane, str], Connection] = {}
@@ -152,6 +155,7 @@ class Engine:
             entry.name, model.version_text, frame_columns(entry.signature), entry.signature.outputs, entry.max_batch_rows, entry.timeout_ms / 1000,
             self.limits.queue_rows, self.limits.queue_bytes,
         )  # fmt: skip
+        lane.places = self.places
         if self.on_lane:
             self.on_lane(lane)
         return lane
@@ -161,6 +165,7 @@ class Engine:
         found = self.lanes.get(f"media {key}")
         if found is None:
             found = self.lanes[f"media {key}"] = lane()
+            found.places = self.places
             self._connect(self.wanted | {(found, host.id): host for host in (self.table.media or Media()).hosts})
         return found
 
@@ -236,14 +241,15 @@ class Engine:
     def submit(self, lane: Lane, rows: Rows, deadline: float, done: Callable[[Any], None]) -> Request:
         """Let ``rows`` wait for a frame; on the loop. ``done`` gets an Answer or an exception, once.
 
-        :raises Overloaded: the queue is full; nothing was run.
+        :raises Overloaded: the queue is full, or the answer would come too late; nothing was run.
         """
-        request = lane.arrive(rows, deadline, done)
+        now = monotonic()
+        request = lane.arrive(rows, deadline, now, done)
         for channel in lane.channels:
             if channel.is_idle:
                 channel.wake()
                 break
-        if deadline - request.arrived < SHORT_S:
+        if deadline - now < SHORT_S:
             asyncio.get_running_loop().call_at(deadline, request.expire)
         return request
 

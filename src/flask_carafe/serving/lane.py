@@ -21,9 +21,10 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from ..errors import NotReady, Overloaded
+from ..errors import NotReady
 from ..hosting.frames import DTYPES, Header
 from ..signature import Output, Rows
+from .admission import TRUST, Pace, Places, refusal
 from .request import Request, cut, size_bytes
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ class Lane:
     :param columns: frame columns as ``(dtype name, width)``, in order.
     :param outputs: what the host promised to answer.
     :param most_rows: most rows in one frame.
+
+    Only rows travel together. What a request says beside its rows (the parameters of some protocols) would make another question
+    of them: it needs a lane of its own, as each conversion of a picture has one, and must never be merged into a frame.
     """
 
     def __init__(  # noqa: PLR0917
@@ -51,6 +55,10 @@ class Lane:
         self.queue_rows, self.queue_bytes = queue_rows, queue_bytes
         self.waiting: deque[Request] = deque()
         self.rows_waiting = self.bytes_waiting = 0
+        self.turn_rows = 0  # rows of the piece that each waiting request sends next: what somebody new has before him
+        self.sent_rows = 0  # under way on all channels
+        self.late_s = 0.0  # how much longer than foreseen the frames under way take, as of the last tick
+        self.pace, self.places = Pace(), Places()
         self.channels: list[Channel] = []
         self.alone_since = monotonic()  # when the last channel went
         self.closed_for = ""  # why nothing is taken any more
@@ -59,32 +67,54 @@ class Lane:
         self.row_s = 0.0  # seconds a row, smoothed
         self.on_frame: Callable[[Sequence[Rows], Header, bytes, float], None] | None = None  # the journal's seam
 
-    def arrive(self, rows: Rows, deadline: float, done: Callable[..., None]) -> Request:
+    def arrive(self, rows: Rows, deadline: float, now: float, done: Callable[..., None]) -> Request:
         """Let ``rows`` wait for a frame.
 
-        :raises Overloaded: the queue is full; nothing was run. One request alone may always wait.
+        :param deadline: on the same clock as ``now``.
+        :raises Overloaded: ``queue_rows`` rows or more are before it, ``queue_bytes`` or the worker's places are taken, or the answer
+            would come too late; nothing was run. Where nothing waits and nothing is under way, every request may wait.
         :raises NotReady: the lane was closed.
         """
         if self.closed_for:
             raise NotReady(self.name, self.closed_for)
-        size = size_bytes(rows)
-        if self.waiting and (self.rows_waiting + rows.n > self.queue_rows or self.bytes_waiting + size > self.queue_bytes):
-            raise Overloaded(self.name, 1)
+        size, places, waiting = size_bytes(rows), self.places, self.waiting
         pieces = (rows,) if rows.n <= self.frame_rows else cut(rows, self.frame_rows, self.widths)
-        request = Request(rows, pieces, size, deadline, done)
-        self.waiting.append(request)
+        before = self.turn_rows if len(pieces) == 1 else self.rows_waiting
+        if waiting and (
+            before >= self.queue_rows or self.bytes_waiting + size > self.queue_bytes
+            or len(waiting) >= places.share or places.taken >= places.most
+        ):  # fmt: skip
+            raise refusal(self.name, self.wait_s(before, now))
+        trusted_s = TRUST * (deadline - now)
+        if (before + rows.n + self.sent_rows) * self.pace.row_s + self.late_s > trusted_s and (waiting or self.sent_rows):
+            wait_s = self.wait_s(before + rows.n, now)  # looked at closely only where a first glance raises doubts
+            if wait_s > trusted_s:
+                raise refusal(self.name, wait_s)
+        request = Request(rows, pieces, size, deadline, now, done)
+        waiting.append(request)
+        places.taken += 1
+        self.turn_rows += pieces[0].n
         self.rows_waiting += rows.n
         self.bytes_waiting += size
         return request
 
-    def fill(self) -> list[tuple[Request, int]]:
-        """Take the next frame out of the queue: requests with their pieces' numbers; more than :attr:`frame_rows` rows only as one piece."""
+    def wait_s(self, rows: int, now: float) -> float:
+        """Seconds until ``rows`` rows will have been answered after what is under way, as far as can be foreseen."""
+        busy = min([channel.busy_s(now) for channel in self.channels], default=0.0)
+        return busy + rows * self.pace.row_s / max(1, len(self.channels))
+
+    def fill(self, now: float) -> list[tuple[Request, int]]:
+        """Take the next frame out of the queue: requests with their pieces' numbers; more than :attr:`frame_rows` rows only as one piece.
+
+        What has ended, or is past its deadline, is left out: nobody waits for it.
+        """
         taken: list[tuple[Request, int]] = []
         again: list[Request] = []
         left = self.frame_rows
         while self.waiting:
             request = self.waiting[0]
-            if request.ended:
+            if request.ended or request.deadline <= now:
+                request.expire()
                 self._forget(self.waiting.popleft())
                 continue
             piece = request.pieces[request.at]
@@ -95,17 +125,22 @@ class Lane:
             left -= piece.n
             request.at += 1
             self.rows_waiting -= piece.n
+            self.turn_rows -= piece.n
             if request.at < len(request.pieces):
                 again.append(request)
+                self.turn_rows += request.pieces[request.at].n
             else:
                 self.bytes_waiting -= request.size
+                self.places.taken -= 1
             if left <= 0:
                 break
         self.waiting.extend(again)
         return taken
 
     def learn(self, rows: int, seconds: float) -> None:
-        """A frame of ``rows`` rows took ``seconds``: how long may the next be?"""
+        """A frame of ``rows`` rows took ``seconds``: how long may the next be, and how long will others wait?"""
+        self.pace.learn(rows, seconds)
+        self.late_s = 0.0
         a_row = max(seconds / rows, 1e-9)
         self.row_s = a_row if a_row > self.row_s else 0.8 * self.row_s + 0.2 * a_row
         self.frame_rows = max(1, min(self.most_rows, 2 * self.frame_rows, int(FRAME_S / self.row_s)))
@@ -113,7 +148,9 @@ class Lane:
     def _forget(self, request: Request) -> None:
         """Take back what an ended request that still waited held of the queue."""
         self.rows_waiting -= sum([piece.n for piece in request.pieces[request.at :]])
+        self.turn_rows -= request.pieces[request.at].n
         self.bytes_waiting -= request.size
+        self.places.taken -= 1
 
     def tick(self, now: float) -> list[Channel]:
         """Let deadlines and hang limits pass; return the channels that hung (they have ended)."""
@@ -125,13 +162,16 @@ class Lane:
             self.waiting = deque([request for request in self.waiting if not request.ended])
         for request in self.waiting:
             request.look_after(now)
-        return [channel for channel in list(self.channels) if channel.tick(now)]
+        hung = [channel for channel in list(self.channels) if channel.tick(now)]
+        self.late_s = max(0.0, min([channel.late_s(now) for channel in self.channels], default=0.0))
+        return hung
 
     def close(self, reason: str) -> None:
         """Take nothing more, and end what waits; frames under way are still answered."""
         self.closed_for = reason
         waiting, self.waiting = self.waiting, deque()
-        self.rows_waiting = self.bytes_waiting = 0
+        self.rows_waiting = self.turn_rows = self.bytes_waiting = 0
+        self.places.taken -= len(waiting)
         for request in waiting:
             request.finish(NotReady(self.name, reason))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from asyncio import InvalidStateError
 from collections.abc import Callable, Sequence
 from struct import unpack
-from time import monotonic
 from typing import Any
 
 from ..errors import DeadlineExceeded
@@ -31,7 +30,7 @@ class Answer:
 class Request:
     """A waiter. ``done`` is called once, on the loop, with an :class:`Answer` or an exception.
 
-    :param deadline: seconds on the clock of :func:`time.monotonic`.
+    :param deadline: seconds on the clock of ``now``.
     """
 
     at = 0  # the next piece to send
@@ -39,9 +38,8 @@ class Request:
     watch: Callable[[], None] | None = None  # called once if the answer takes long: see whether the client is still there
     parts: dict[int, Answer] | None = None
 
-    def __init__(self, rows: Rows, pieces: Sequence[Rows], size: int, deadline: float, done: Callable[[Any], None]) -> None:
-        self.rows, self.pieces, self.size, self.deadline, self.done = rows.n, pieces, size, deadline, done
-        self.arrived = monotonic()
+    def __init__(self, rows: Rows, pieces: Sequence[Rows], size: int, deadline: float, now: float, done: Callable[[Any], None]) -> None:  # noqa: PLR0917
+        self.rows, self.pieces, self.size, self.deadline, self.arrived, self.done = rows.n, pieces, size, deadline, now, done
 
     def finish(self, outcome: Any) -> None:
         """End the wait; whoever comes second changes nothing."""
