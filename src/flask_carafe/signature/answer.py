@@ -7,6 +7,7 @@ Classes that would share a key (``1`` and ``"1"``) are refused when the Encoder 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from math import isfinite
 from typing import Any, Protocol
 
@@ -86,6 +87,10 @@ class Encoder:
         """One flat dict per row for tables, CSV and NDJSON: ``prediction``, ``probability_<class>``, …"""
         parts = [(names, flat(column.values, start, n)) for (names, flat), column in zip(self._flat, columns, strict=True)]
         return [{name: value for names, rows in parts for name, value in zip(names, rows[i], strict=True)} for i in range(n)]
+
+    def flat(self, at: int, column: Column, start: int, n: int) -> list[Any]:
+        """The values of output number ``at``, row after row, ``width`` to a row; checked as :meth:`body` does."""
+        return list(chain.from_iterable(self._flat[at][1](column.values, start, n)))
 
     @property
     def record_keys(self) -> list[str]:

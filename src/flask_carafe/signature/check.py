@@ -68,6 +68,20 @@ class Checker:
             values.append(read)
         return self._packed(values, n, False)
 
+    def columns(self, columns: Mapping[str, Sequence[Any]], n: int) -> Rows | Pending:
+        """The same for values by column, as JSON would hold them."""
+        self.count(n)
+        values: list[list[Any]] = []
+        for field, kind in zip(self.signature.fields, self.kinds, strict=True):
+            column = columns.get(field.name)
+            read = kind.from_values(column, field) if column is not None else [None] * n if field.nullable else None
+            if read is None:
+                break
+            values.append(read)
+        if len(values) < len(self.names) or (self.signature.extra == "forbid" and not self.known.issuperset(columns)):
+            return self.rows(Raw([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)], False))
+        return self._packed(values, n, False)
+
     def _row(self, row: dict[str, Any], position: int, values: list[list[Any]], report: _Report, text: bool) -> None:
         if not self.known.issuperset(row) and self.signature.extra == "forbid":
             for name, value in row.items():

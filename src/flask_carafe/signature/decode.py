@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from json import dumps
 from typing import Any
 
 from ..errors import BadRequest
 from . import forms, objects, shapes, strict, tabular
 from .check import Checker
+from .columnar import NumberBlock
 from .fast import FastReader
 from .kinds import Upload
 from .model import Rows, Signature
@@ -34,6 +35,7 @@ class Decoder:
         self._checker = Checker(signature, max_rows or 2**62)
         self._fast = FastReader(signature, max_rows or 2**62).read
         self._hint = _hint(signature)
+        self.block = NumberBlock(signature)
 
     def json(self, body: bytes) -> Rows | Pending:
         """A native JSON request; :mod:`shapes` lists its forms."""
@@ -57,6 +59,15 @@ class Decoder:
     def ndjson(self, body: bytes) -> Rows | Pending:
         """One JSON object (by name) or list (by position) a line."""
         return tabular.read_ndjson(body, self._checker)
+
+    def columns(self, columns: Mapping[str, Sequence[Any]], n: int) -> Rows | Pending:
+        """Values as JSON would hold them, by field: ``n`` in each column, None where one is missing; a :class:`Blob` is a file's bytes."""
+        return self._checker.columns(columns, n)
+
+    def numbers(self, values: Sequence[float], n: int) -> Rows | None:
+        """``n`` rows of :attr:`block`'s width, row-major, NaN where one is missing; None when :meth:`columns` must look at them."""
+        self._checker.count(n)
+        return self.block.rows(values, n)
 
     def form(self, values: Mapping[str, list[str]], files: Mapping[str, Upload] | None = None) -> Rows | Pending:
         """One row from an HTML form or multipart body; the answer is a scalar."""

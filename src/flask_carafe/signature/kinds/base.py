@@ -143,6 +143,14 @@ class Kind:
             return None
         return values if field.nullable or None not in values else None
 
+    def from_values(self, values: Sequence[Any], field: Field) -> list[Any] | None:
+        """The clean values of a column of JSON values, None where one is missing; None alone when any is not right."""
+        try:
+            clean = [None if value is None else self.from_json(value, field) for value in values]
+        except Wrong:
+            return None
+        return clean if field.nullable or None not in clean else None
+
     def is_blank(self, text: str, field: Field) -> bool:
         """Whether a CSV cell or form value is no value: empty, or spaces only."""
         return not text.strip()
