@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import re
+import struct
 import subprocess
 import sys
 import time
@@ -18,6 +19,8 @@ from dataplane.conftest import Server, free_port
 FLOWER = b'{"features": [5.1, 3.5, 1.4, 0.2]}'
 JSON = {"Content-Type": "application/json"}
 NDJSON = "application/x-ndjson"
+V2 = b'{"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP64", "data": [5.1, 3.5, 1.4, 0.2]}]}'
+SLOW = b'{"parameters": {"timeout": 100000}, "inputs": [{"name": "seconds", "shape": [1], "datatype": "FP64", "data": [0.6]}]}'
 PART = b'--x\r\nContent-Disposition: form-data; name="text"\r\n\r\ngreat\r\n--x--\r\n'
 ID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 CASES = {
@@ -46,6 +49,12 @@ CASES = {
     "cut gzip": ("POST", "/predict", gzip.compress(FLOWER)[:-4], {**JSON, "Content-Encoding": "gzip"}),
     "bomb": ("POST", "/predict", gzip.compress(b" " * (17 << 20)), {**JSON, "Content-Encoding": "gzip"}),
     "brotli": ("POST", "/predict", FLOWER, {**JSON, "Content-Encoding": "br"}),
+    "v2": ("POST", "/v2/models/iris/infer", V2, {}),
+    "v2, packed": ("POST", "/v2/models/iris/versions/1/infer", gzip.compress(V2), {"Content-Encoding": "gzip"}),
+    "v2, raw": ("POST", "/v2/models/iris/infer", struct.pack("<4d", 5.1, 3.5, 1.4, 0.2), {"Inference-Header-Content-Length": "0"}),
+    "v2, wrong": ("POST", "/v2/models/iris/infer", V2.replace(b"0.2", b"null"), JSON),
+    "v2, unknown": ("POST", "/v2/models/nobody/infer", V2, JSON),
+    "v2, late": ("POST", "/v2/models/slow/infer", SLOW, JSON),
     "impatient nonsense": ("POST", "/predict", FLOWER, {**JSON, "X-Request-Timeout-Ms": "-1"}),
 }  # fmt: skip
 

@@ -15,7 +15,7 @@ from ..signature import Rows
 from ..signature.decode import Decoder
 from ..signature.pending import Pending
 from .forms import read_form
-from .protocol import JSON, Get, Headers, Protocol, Reply, encode
+from .protocol import JSON, Get, Headers, Protocol, Reply, answer_headers, encode
 
 CSV, NDJSON = "text/csv", "application/x-ndjson"
 CHARSETS = ("utf-8", "utf8", "us-ascii", "iso-8859-1", "latin-1", "utf-16", "windows-1252")
@@ -117,14 +117,7 @@ def write_answer(  # noqa: PLR0917 - on the request path, where keywords cost
     :param scalar: one row was sent as an object, so that the prediction is a value and not a list.
     :raises OutputInvalid: the model's own function gave something that is no JSON.
     """
-    headers: Headers = [
-        ("content-type", JSON),
-        ("x-prediction-id", prediction_id),
-        ("x-model-version", model.version_text),
-        ("x-request-id", request_id),
-    ]
-    if model.entry.unverified:
-        headers.append(("x-carafe-unverified", ascii(model.entry.unverified)[1:-1][:500]))
+    headers = answer_headers(model, JSON, prediction_id, request_id)
     try:
         if accept and accept not in ("*/*", JSON):
             table = _as_table(model, answer, accept, headers)

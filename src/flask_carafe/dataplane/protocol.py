@@ -22,6 +22,7 @@ encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
 JSON = "application/json"
 MOST_TIMEOUT_MS = 3_600_000
 MOST_RATIO = 1032  # bytes that one byte of deflate can become (zlib's technical notes)
+WORTH_PACKING = 2048  # bytes of an answer
 WINDOWS = {"gzip": (31,), "x-gzip": (31,), "deflate": (15, -15)}  # Content-Encoding -> zlib windows; some send "deflate" without zlib's header
 Headers = list[tuple[str, str]]
 Reply = tuple[int, Headers, bytes]
@@ -114,6 +115,34 @@ def unpacked(body: bytes, encoding: str, most: int) -> bytes:
         if inflater.eof and not inflater.unused_data:
             return found
     raise BadRequest(f"The body is not {encoding} as its Content-Encoding says, or it was cut short.")
+
+
+def packed(body: bytes, accept: str | None, headers: Headers) -> bytes:
+    """``body`` as ``Accept-Encoding`` allows it, compressed where that is worth it; ``headers`` are told. Source: RFC 9110, section 12.5.3."""
+    if len(body) < WORTH_PACKING:
+        return body
+    headers.append(("vary", "Accept-Encoding"))
+    allowed = [part.partition(";") for part in (accept or "").lower().split(",")]
+    names = {name.strip() for name, _, weight in allowed if weight.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")}
+    kind = next((kind for kind in ("gzip", "deflate") if kind in names), "")
+    if not kind:
+        return body
+    headers.append(("content-encoding", kind))
+    deflater = zlib.compressobj(1, wbits=WINDOWS[kind][0])
+    return deflater.compress(body) + deflater.flush()
+
+
+def answer_headers(model: Model, content_type: str, prediction_id: str, request_id: str) -> Headers:
+    """The headers of every answer; the Content-Type comes first."""
+    headers: Headers = [
+        ("content-type", content_type),
+        ("x-prediction-id", prediction_id),
+        ("x-model-version", model.version_text),
+        ("x-request-id", request_id),
+    ]
+    if model.entry.unverified:
+        headers.append(("x-carafe-unverified", ascii(model.entry.unverified)[1:-1][:500]))
+    return headers
 
 
 def write_error(error: CarafeError, request_id: str) -> Reply:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..serving.table import Model, RoutingTable
+from .dialects.v2 import V2
 from .native import NATIVE
 from .protocol import Protocol
 
-PROTOCOLS: tuple[Protocol, ...] = (NATIVE,)
+PROTOCOLS: tuple[Protocol, ...] = (NATIVE, V2())
 
 
 class Route(NamedTuple):
