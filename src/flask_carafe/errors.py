@@ -11,6 +11,7 @@
     │   ├── ModelNotFound          404 model_not_found
     │   ├── NoDefaultModel         404 model_not_found    a path without a name, and several to choose from
     │   └── VersionNotFound        404 version_not_found
+    ├── AnswerTooLong              406 answer_too_long    a stream that does not fit into one JSON answer
     ├── Conflict                   409 conflict           lost a race
     ├── TooLarge                   413 too_large
     │   └── TooManyRows            413 too_many_rows
@@ -123,6 +124,13 @@ class NoDefaultModel(NotFound):
 class VersionNotFound(NotFound):
     code, text = "version_not_found", "Model {!r} has no version {}."
     hint = "List versions with: carafe models show NAME"
+
+
+class AnswerTooLong(CarafeError):
+    """``AnswerTooLong(model, limit)``: the limit in words."""
+
+    code, status, text = "answer_too_long", 406, "The answer of model {!r} is longer than {}, and so no single JSON answer can hold it."
+    hint = "Take its values as they come, with the header Accept: text/event-stream."
 
 
 class Conflict(CarafeError):

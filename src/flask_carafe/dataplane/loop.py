@@ -27,8 +27,9 @@ from ..signature.pending import Pending
 from ..state import CarafeState
 from .bridge import Bridge
 from .cors import allow_origin
-from .protocol import MOST_RATIO, Get, Protocol, Reply, is_trusted, timeout_s, unpacked, write_error
+from .protocol import MOST_RATIO, Get, Headers, Protocol, Reply, is_trusted, timeout_s, unpacked, write_error
 from .protocols import Route, Routes
+from .stream import Sender
 
 log = logging.getLogger(__name__)
 LARGE_BYTES = 256 << 10
@@ -48,6 +49,11 @@ class Watch:
     def begin(self) -> None:
         """Watch from now on."""
         self.task = asyncio.get_running_loop().create_task(self._gone())
+
+    def end(self) -> None:
+        """Watch no more."""
+        if self.task is not None:
+            self.task.cancel()
 
     async def _gone(self) -> None:
         await self.protocol.client_disconnect()
@@ -104,14 +110,14 @@ class LoopDoor:
                 path = path[len(self.prefix) :] if path.startswith(self.prefix + "/") else ""
             route = self.routes.find(self.state.engine.table, path)
             if route is not None and is_trusted(scope.headers.get("host"), self.state.settings.trusted_hosts):
-                return self._predict(route, path, scope.headers, protocol)
+                return self._predict(route, path, scope, protocol)
         elif path == "/livez" and scope.method in ("GET", "HEAD"):
             return _say(LIVE, protocol)
         return self._to_flask(scope, protocol)
 
-    async def _predict(self, route: Route, path: str, headers: Any, protocol: Any) -> None:
+    async def _predict(self, route: Route, path: str, scope: Any, protocol: Any) -> None:
         began = monotonic()
-        state, get = self.state, headers.get
+        state, get = self.state, scope.headers.get
         speak, model = route
         prediction_id = state.ids.next()
         told = request_id(get("x-request-id"), prediction_id)
@@ -127,6 +133,8 @@ class LoopDoor:
                 rows, memo = await self._read_beside(speak, model, get, said, encoding)
             if memo is not None:
                 patience = getattr(memo, "timeout_s", None) or patience
+            if model.streams and (events := speak.events(model, get, memo, prediction_id, told)) is not None:
+                return await self._stream(Sender(state, model, events, scope, protocol), rows, monotonic() + patience, began, get("origin"), watch)
             answer = await ask(state.engine, model, rows, monotonic() + patience, watch.begin)
             if answer.errors:
                 checked(model, answer)
@@ -139,11 +147,21 @@ class LoopDoor:
             status, sent, body = 499, [], b""
         except Exception:  # the last resort: a fault of ours, answered as one
             status, sent, body = speak.unexpected(told)
-        if watch.task is not None:
-            watch.task.cancel()
+        watch.end()
         if state.settings.cors_origins:
             allow_origin(state.settings.cors_origins, get("origin"), sent)
         protocol.response_bytes(status, sent, body)
+
+    async def _stream(  # noqa: PLR0917 - all that one answer hangs on
+        self, sender: Sender, rows: Rows | Pending, deadline: float, began: float, origin: str | None, watch: Watch
+    ) -> None:
+        """Send a streamed answer, as long as its client is there."""
+        more: Headers = []
+        if self.state.settings.cors_origins:
+            allow_origin(self.state.settings.cors_origins, origin, more)
+        watch.begin()
+        await sender.send(rows, deadline, began, more)
+        watch.end()
 
     async def _read_beside(self, speak: Protocol, model: Model, get: Get, said: bytes, encoding: str | None) -> tuple[Rows | Pending, Any]:
         """Read a body that may take a while, or that must be unpacked, in a thread: the loop is everyone's."""

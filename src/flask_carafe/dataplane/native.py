@@ -14,6 +14,7 @@ from ..serving.table import Model, RoutingTable
 from ..signature import Rows
 from ..signature.decode import Decoder
 from ..signature.pending import Pending
+from .events import Events, wants_events
 from .forms import read_form
 from .protocol import JSON, Get, Headers, Protocol, Reply, answer_headers, encode
 
@@ -40,6 +41,9 @@ class Native(Protocol):
         self, model: Model, answer: Answer, rows: Rows | Pending, memo: Any, prediction_id: str, request_id: str, get: Get
     ) -> Reply:
         return write_answer(model, answer, rows.scalar, prediction_id, request_id, get("accept"))
+
+    def events(self, model: Model, get: Get, memo: Any, prediction_id: str, request_id: str) -> Events | None:
+        return Events(model, prediction_id, request_id) if wants_events(get("accept")) else None
 
 
 NATIVE = Native()

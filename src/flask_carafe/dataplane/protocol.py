@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -16,6 +16,9 @@ from ..serving.request import Answer
 from ..serving.table import Model, RoutingTable
 from ..signature import Rows
 from ..signature.pending import Pending
+
+if TYPE_CHECKING:
+    from .events import Events
 
 log = logging.getLogger(__name__)
 encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
@@ -64,6 +67,10 @@ class Protocol:
     ) -> Reply:
         """A 200 with ``answer``, none of whose rows failed."""
         raise NotImplementedError
+
+    def events(self, model: Model, get: Get, memo: Any, prediction_id: str, request_id: str) -> Events | None:
+        """How the values of a streaming model are told one by one; None where they are asked for as one answer."""
+        return None
 
     def error(self, error: CarafeError, request_id: str) -> Reply:
         """``error`` in this protocol's shape; a top-level text ``error`` is in every one."""

@@ -17,6 +17,7 @@ from .engine import Engine
 from .functions import plain
 from .media import decode_media
 from .request import Answer
+from .streaming import collect, collect_blocking
 from .table import Model
 
 GRACE_S = 0.5  # a thread waits this much longer than its deadline before it stops trusting the loop
@@ -33,6 +34,8 @@ def ask(
     """
     if isinstance(rows, Pending):
         return _ask_with_files(engine, model, rows, deadline, watch)
+    if model.streams:
+        return collect(engine, model, rows, deadline, watch)
     if model.call is not None:
         return _call_beside(engine, model, rows, deadline)
     return engine.answer(engine.lane_of(model), rows, deadline, watch)
@@ -47,6 +50,8 @@ def ask_blocking(engine: Engine, model: Model, rows: Rows | Pending, timeout_s: 
     deadline = monotonic() + timeout_s
     if isinstance(rows, Pending):
         rows = _media_blocking(engine, model, rows, deadline)
+    if model.streams:
+        return collect_blocking(engine, model, rows, timeout_s)
     if model.call is not None:
         return call_local(model, rows)
     answer = _Slot()

@@ -24,6 +24,7 @@ from .connection import Connection
 from .lane import Lane
 from .link import Link
 from .request import Answer, Request
+from .streams import Streams
 from .table import HostAddress, Media, Model, RoutingTable, TableData
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ class Engine:
         self.inbox: deque[tuple[Model, Rows, float, Callable[[Any], None]]] = deque()
         self.is_woken = False
         self.pool = ThreadPoolExecutor(limits.threads, thread_name_prefix="carafe-call")
+        self.streams = Streams(self.pool)
 
     # ---- life: called on the loop
 

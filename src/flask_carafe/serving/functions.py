@@ -9,7 +9,7 @@ import math
 import threading
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
 import msgspec
@@ -18,7 +18,7 @@ from ..artifacts.spec import from_options
 from ..errors import ConfigError
 from ..signature import Field, Output, Signature
 from ..signature.kinds.text import ANY_TEXT
-from .table import Entry, Model
+from .table import Call, Entry, Model
 
 KINDS: dict[Any, dict[str, Any]] = {
     str: {"kind": "text", "dtype": "text"},
@@ -27,6 +27,7 @@ KINDS: dict[Any, dict[str, Any]] = {
     bool: {"kind": "boolean", "dtype": "bool"},
     dt.datetime: {"kind": "datetime", "dtype": "int64", "options": {"unit": "us"}},
 }
+STREAMS = (Iterator, Generator)
 OUTPUTS: dict[Any, tuple[str, str]] = {str: ("text", "text"), int: ("integer", "int64"), float: ("number", "float64"), bool: ("boolean", "bool")}
 
 
@@ -34,7 +35,7 @@ class Function(msgspec.Struct, frozen=True, kw_only=True):
     """One declared function: what is called with a list of rows, and what it takes."""
 
     name: str
-    call: Callable[[list[dict[str, Any]]], list[Any]]
+    call: Call
     signature: Signature
     description: str = ""
     routes: tuple[str, ...] = ()
@@ -43,15 +44,18 @@ class Function(msgspec.Struct, frozen=True, kw_only=True):
 def declare(name: str, target: Any, *, fields: Mapping[str, Any] | None = None, description: str = "", routes: tuple[str, ...] = ()) -> Function:
     """A :class:`Function` for ``target``: a function of one row's values, or a class with ``predict(rows)``.
 
+    One that yields is asked one row at a time, and each value is sent as it comes.
+
     :param fields: name -> kind, or -> what :class:`~flask_carafe.signature.Field` has; wins over the type hints.
     :raises ConfigError: a name or a route that cannot be one, or a parameter whose hint is no kind of field.
     """
     spec = from_options(name, files="a function of the application", routes=routes)  # one rule for names and routes
+    streams = _streams(name, getattr(target, "predict", None) if inspect.isclass(target) else target)
     if inspect.isclass(target):
-        call, found = _class_call(target), _given_fields(name, fields)
+        call, found = _class_call(target, streams), _given_fields(name, fields)
     else:
-        call, found = _function_call(target), _given_fields(name, fields) if fields else _hinted_fields(name, target)
-    signature = Signature(fields=found, outputs=(_output(name, target),), named=True)
+        call, found = _function_call(target, streams), _given_fields(name, fields) if fields else _hinted_fields(name, target)
+    signature = Signature(fields=found, outputs=(_output(name, target, streams),), named=True, streams=streams)
     text = description or (inspect.getdoc(target) or "").partition("\n")[0]
     return Function(name=name, call=call, signature=signature, description=text, routes=spec.routes)
 
@@ -67,24 +71,38 @@ def function_model(function: Function, max_rows: int) -> Model:
     return model
 
 
-def _function_call(function: Callable[..., Any]) -> Callable[[list[dict[str, Any]]], list[Any]]:
+def _streams(name: str, function: Any) -> bool:
+    """Whether ``function`` gives its answer bit by bit: it has a ``yield``, or its hint says so.
+
+    :raises ConfigError: an asynchronous generator.
+    """
+    written: Any = inspect.unwrap(function) if callable(function) else None
+    if inspect.isasyncgenfunction(written):
+        raise ConfigError(f"Model {name!r} is an async generator, which is not run here.", "Write it with def and yield; it runs beside the loop.")
+    if inspect.isgeneratorfunction(written):
+        return True
+    returns: Any = get_origin(_hints(name, written).get("return")) if getattr(written, "__annotations__", {}).get("return") else None
+    return returns in STREAMS
+
+
+def _function_call(function: Callable[..., Any], streams: bool) -> Call:
     defaults = {
         name: parameter.default
         for name, parameter in inspect.signature(function).parameters.items()
         if parameter.default is not inspect.Parameter.empty
     }
 
-    def call(rows: list[dict[str, Any]]) -> list[Any]:
-        return [function(**{key: value for key, value in row.items() if value is not None or key not in defaults}) for row in rows]
+    def ask(row: dict[str, Any]) -> Any:
+        return function(**{key: value for key, value in row.items() if value is not None or key not in defaults})
 
-    return call
+    return (lambda rows: ask(rows[0])) if streams else (lambda rows: [ask(row) for row in rows])
 
 
-def _class_call(kind: type) -> Callable[[list[dict[str, Any]]], list[Any]]:
+def _class_call(kind: type, streams: bool) -> Call:
     made: list[Any] = []
     loading = threading.Lock()
 
-    def call(rows: list[dict[str, Any]]) -> list[Any]:
+    def call(rows: list[dict[str, Any]]) -> Iterable[Any]:
         with loading:
             if not made:
                 one = kind()
@@ -92,7 +110,8 @@ def _class_call(kind: type) -> Callable[[list[dict[str, Any]]], list[Any]]:
                 if load:
                     load()
                 made.append(one)
-        return list(made[0].predict(rows))
+        given = made[0].predict(rows)
+        return given if streams else list(given)
 
     return call
 
@@ -161,9 +180,11 @@ def _facts(hint: Any) -> dict[str, Any] | None:
     return {"kind": "category", "choices": choices, "dtype": dtype}
 
 
-def _output(name: str, target: Any) -> Output:
-    """Always JSON inside; the hint says what people are told."""
+def _output(name: str, target: Any, streams: bool) -> Output:
+    """Always JSON inside; the hint says what people are told: of a stream what one value of it is."""
     hint = _hints(name, target).get("return") if inspect.isfunction(target) else None
+    if streams:
+        hint = next(iter(get_args(hint)), None)
     kind, _ = OUTPUTS.get(hint, ("json", "json"))
     return Output(name="prediction", kind=kind, dtype="json")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -14,7 +14,7 @@ from ..signature.answer import Encoder
 from ..signature.decode import Decoder
 from .lane import Lane
 
-Call = Callable[[list[dict[str, Any]]], list[Any]]  # a Python function of the app: rows in, predictions out
+Call = Callable[[list[dict[str, Any]]], Iterable[Any]]  # a Python function of the app: rows in, predictions out; or one row, and its values
 
 
 class HostAddress(msgspec.Struct, frozen=True):
@@ -91,6 +91,7 @@ class Model:
         self.key = f"{entry.name}@{entry.version}:{entry.digest}"
         self.lane: Lane | None = None
         self.call: Call | None = None
+        self.streams = signature is not None and signature.streams
         self.version_text = str(entry.version)
 
     @property

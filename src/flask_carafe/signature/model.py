@@ -81,6 +81,7 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     layout: Literal["matrix", "columns"] = "columns"
     named: bool = False  # the model itself knows these names (they are not made up by us)
     extra: Literal["forbid", "ignore"] = "forbid"
+    streams: bool = False  # one row a request, answered by a value after the other, each as the one output (JSON) says
 
     def field(self, name: str) -> Field | None:
         return next((field for field in self.fields if field.name == name), None)

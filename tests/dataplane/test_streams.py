@@ -1,0 +1,187 @@
+"""Streamed answers over HTTP: functions of an application that yield, at every door, asked with what clients have."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import requests
+
+from dataplane.conftest import Server, free_port
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def chatty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The application of ``chatty.py`` behind the loop door."""
+    folder = tmp_path_factory.mktemp("chatty")
+    port = free_port()
+    options = {"host": "127.0.0.1", "port": port, "workers": 1, "target": "chatty:door"}
+    environment = {**os.environ, "PYTHONPATH": str(HERE), "CARAFE_HOME": str(folder / "home")}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flask_carafe.cli.web", json.dumps(options)], env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+        )
+    server = Server(port, process, folder)
+    try:
+        wait(server)
+        yield server
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def wait(server: Server) -> None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        try:
+            server.ask("GET", "/livez", timeout=5)
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise AssertionError((server.home / "log").read_text())
+
+
+class Event(msgspec.Struct):
+    name: str
+    data: Any
+
+
+def events(body: bytes) -> list[Event]:
+    """The events in ``body``, each with its data decoded."""
+    found = []
+    for block in body.decode().removesuffix("\n\n").split("\n\n"):
+        lines = dict(line.split(": ", 1) for line in block.split("\n"))
+        found.append(Event(lines.get("event", ""), json.loads(lines["data"])))
+    return found
+
+
+def test_values_come_as_events_in_order_and_the_last_one_tells_the_rest(chatty):
+    answer = chatty.post("/models/count/predict", {"to": 5})
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "text/event-stream"
+    assert answer.headers["cache-control"] == "no-store"
+    *values, last = events(answer.body)
+    assert [(event.name, event.data) for event in values] == [("", number) for number in range(5)]
+    assert last.name == "end"
+    assert last.data == {"model": "count", "version": 1, "id": answer.headers["x-prediction-id"], "values": 5}
+
+
+def test_a_text_cannot_end_an_event(chatty):
+    *values, last = events(chatty.post("/models/say/predict", {"text": "a\n\nevent:end\ndata:1 b\r\nc \u2028d"}).body)
+    assert [event.data for event in values] == ["a\n\nevent:end\ndata:1", "b\r\nc", "\u2028d"]
+    assert last.name == "end"
+
+
+def test_one_json_answer_has_all_values(chatty):
+    for body, prediction in (({"to": 3}, [0, 1, 2]), ({"rows": [{"to": 2}]}, [[0, 1]])):
+        answer = chatty.post("/models/count/predict", body, Accept="application/json")
+        assert answer.json["prediction"] == prediction
+        assert answer.headers["content-type"] == "application/json"
+
+
+def test_an_answer_that_is_too_long_for_one_body_says_how_to_have_it(chatty):
+    answer = chatty.post("/models/count/predict", {"to": 10_001}, Accept="application/json")
+    assert answer.status == 406
+    assert answer.json["code"] == "answer_too_long"
+    assert "text/event-stream" in answer.json["hint"]
+
+
+def test_several_rows_are_refused(chatty):
+    answer = chatty.post("/models/count/predict", {"rows": [{"to": 1}, {"to": 2}]})
+    assert answer.status == 422
+    assert "one row" in answer.json["error"]
+
+
+def test_what_fails_before_the_first_value_has_a_status_of_its_own_and_later_an_event(chatty):
+    early = chatty.post("/models/say/predict", {"text": "raise"})
+    assert (early.status, early.json["code"]) == (500, "model_error")
+    late = chatty.post("/models/say/predict", {"text": "well raise never"}, X_Request_Id="mine")
+    first, last = events(late.body)
+    assert late.status == 200
+    assert first.data == "well"
+    assert last.name == "error"
+    assert (last.data["code"], last.data["request_id"]) == ("model_error", "mine")
+    assert b"passwd" not in late.body
+
+
+def test_the_deadline_holds_for_the_first_value_only(chatty):
+    slow = chatty.post("/models/count/predict", {"to": 3, "pause_s": 0.4}, X_Request_Timeout_Ms="300")
+    assert [event.name for event in events(slow.body)] == ["", "", "", "end"]
+
+
+def test_requests_sees_each_value_when_it_is_made(chatty):
+    url = f"http://127.0.0.1:{chatty.port}/models/count/predict"
+    with requests.post(url, json={"to": 3, "pause_s": 1.0}, stream=True, timeout=30) as response:
+        lines = (line for line in response.iter_lines() if line)
+        began = time.monotonic()
+        assert next(lines) == b"data: 0"
+        assert time.monotonic() - began < 0.9  # the second is not made yet
+        assert list(lines)[:2] == [b"data: 1", b"data: 2"]
+
+
+def test_curl_shows_each_value_when_it_is_made(chatty, need):
+    command = [need("curl"), "-sN", f"127.0.0.1:{chatty.port}/models/count/predict", "-d", '{"to": 3, "pause_s": 1.0}', "-H", "Content-Type:"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as curl:
+        assert curl.stdout is not None
+        began = time.monotonic()
+        assert curl.stdout.readline() == b"data: 0\n"
+        assert time.monotonic() - began < 0.9
+        assert curl.stdout.read().count(b"data: ") == 3
+
+
+def ask_and_hang_up(server: Server, path: str, body: Any, after: bytes) -> float:
+    """Close the connection once ``after`` has come; when that was."""
+    sent = json.dumps(body).encode()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        connection.sendall(b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (path.encode(), len(sent), sent))
+        said = b""
+        while after not in said:
+            said += connection.recv(65536)
+        return time.monotonic()
+
+
+def until(path: Path) -> str:
+    """What is written to ``path``, once it is."""
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        if path.exists() and (text := path.read_text()):
+            return text
+        time.sleep(0.005)
+    raise AssertionError(f"{path.name} was never written")
+
+
+def test_a_client_that_leaves_ends_the_generator(chatty, tmp_path):
+    mark = tmp_path / "mark"
+    ask_and_hang_up(chatty, "/models/count/predict", {"to": 10_000, "pause_s": 0.01, "mark": str(mark)}, after=b"data: 3\n")
+    assert int(until(mark)) < 1000
+
+
+def test_a_client_that_does_not_read_stops_the_model(chatty, tmp_path):
+    mark, parts = tmp_path / "mark", 4000  # of 64 KiB: 250 MiB
+    body = json.dumps({"parts": parts, "mark": str(mark)}).encode()
+    with socket.create_connection(("127.0.0.1", chatty.port), timeout=30) as connection:
+        connection.sendall(b"POST /models/heavy/predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+        before, made = -1, 0
+        while made != before or not made:
+            before = made
+            time.sleep(0.5)
+            made = int(until(mark))
+        assert made < 200  # what the kernel's buffers hold, and a little
+        said = 0
+        while part := connection.recv(1 << 20):
+            said += len(part)
+            if part.endswith(b"0\r\n\r\n"):
+                break
+        assert said > parts << 16
+    assert int(until(mark)) == parts
