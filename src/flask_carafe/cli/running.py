@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from ..errors import ConfigError, HostFault
 from ..hosting.process import Process, interpreter
 from ..hosting.rundir import run_dir
 from .announcing import base_url, curl_line, describe
+from .main import INTERRUPTED
 from .steward_link import StewardLink
 from .watching import Watcher
 from .web import WebOptions
@@ -37,6 +38,7 @@ GIVE_UP_S = 30.0  # a model whose host cannot be started for so long
 WEB_START_S = 30.0
 MOST_WEB_CRASHES = 5  # within CRASH_WINDOW_S
 CRASH_WINDOW_S = 30.0
+Errand = Callable[[str], Coroutine[Any, Any, int]]
 DRAINING = "draining"  # a file in the run directory: workers' /readyz says 503 while it is there
 
 
@@ -48,10 +50,15 @@ class Serving:
     """One run of ``carafe serve``.
 
     :param named: models given on the command line; one of these refused ends the run.
+    :param errand: what to do while it serves, in place of waiting for a signal: given the address, gives the exit code.
     """
 
-    def __init__(self, settings: Settings, specs: Sequence[ModelSpec], *, named: Sequence[str], default: str = "", target: str = "") -> None:
+    def __init__(
+        self, settings: Settings, specs: Sequence[ModelSpec], *, named: Sequence[str], default: str = "", target: str = "",
+        errand: Errand | None = None,
+    ) -> None:  # fmt: skip
         self.settings, self.specs, self.named, self.default = settings, list(specs), set(named), default
+        self._errand = errand
         self.run_dir = run_dir(settings.home)
         self._target = target
         self._link = StewardLink(settings.home, log_to_stderr=True)
@@ -70,10 +77,9 @@ class Serving:
             try:
                 await self._start_models()
                 await self._start_web()
-                self._announce()
-                code = await self._watch()
+                code = await (self._serve() if self._errand is None else self._run(self._errand))
             except Stopped:
-                code = 0
+                code = 0 if self._errand is None else INTERRUPTED
             except HostFault as exc:
                 click.secho(f"Error: {exc}", fg="red", err=True)
                 code = 1
@@ -169,6 +175,21 @@ class Serving:
         arguments = [interpreter(), "-m", "flask_carafe.cli.web", msgspec.json.encode(options).decode()]
         self._web = subprocess.Popen(arguments, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
 
+    async def _serve(self) -> int:
+        self._announce()
+        return await self._watch()
+
+    async def _run(self, errand: Errand) -> int:
+        """Do what the server was started for, until a signal."""
+        doing, ended = asyncio.create_task(errand(base_url(self.settings.host, self._port))), asyncio.Event()
+        doing.add_done_callback(lambda _: ended.set())
+        await self._or_stop(ended)
+        if doing.done():
+            return await doing
+        doing.cancel()
+        await asyncio.gather(doing, return_exceptions=True)
+        return INTERRUPTED
+
     def _announce(self) -> None:
         base = base_url(self.settings.host, self._port)
         click.echo(f"\nServing on {click.style(base + '/', bold=True)}   (docs: {base}/docs, stop: Ctrl-C)", err=True)
@@ -246,7 +267,8 @@ class Serving:
         if notice_s is None:
             notice_s = 0.0 if sys.stderr.isatty() else 5.0
         await self._unless_at_once(asyncio.sleep(notice_s))
-        click.echo("Stopping: accepted requests are finished.", err=True)
+        if self._errand is None:
+            click.echo("Stopping: accepted requests are finished.", err=True)
         with contextlib.suppress(ProcessLookupError):
             self._web.send_signal(signal.SIGTERM)
         await self._unless_at_once(self._web_gone(self.settings.drain_s + 2.0))

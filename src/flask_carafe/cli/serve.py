@@ -17,7 +17,7 @@ from ..config import Settings
 from ..errors import ConfigError
 from ..operations.declare import declared_models
 from .options import home_option, load_settings, model_options, parse_models
-from .running import Serving
+from .running import Errand, Serving
 from .watching import files_of
 
 
@@ -54,8 +54,8 @@ def serve(models: tuple[str, ...], model: dict[str, Any], **command_line: Any) -
     return run(settings, specs, named=list(named), default=default_of(settings, named))
 
 
-def run(settings: Settings, specs: Sequence[ModelSpec], *, named: Sequence[str] = (), default: str = "") -> int:
-    """Serve ``specs`` until a signal; the exit code. Paths in ``specs`` are absolute.
+def run(settings: Settings, specs: Sequence[ModelSpec], *, named: Sequence[str] = (), default: str = "", errand: Errand | None = None) -> int:
+    """Serve ``specs`` until a signal, or the end of ``errand``; the exit code. Paths in ``specs`` are absolute.
 
     :param named: models whose refusal ends the run.
     """
@@ -64,7 +64,7 @@ def run(settings: Settings, specs: Sequence[ModelSpec], *, named: Sequence[str] 
         for path in files_of(spec):
             with opened(path):
                 pass  # a file that is not there is told before anything is started
-    return asyncio.run(Serving(settings, specs, named=named, default=default).run())
+    return asyncio.run(Serving(settings, specs, named=named, default=default, errand=errand).run())
 
 
 def named_specs(models: Sequence[str], options: dict[str, Any]) -> dict[str, ModelSpec]:
