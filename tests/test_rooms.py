@@ -19,8 +19,8 @@ SRC = Path(flask_carafe.__file__).resolve().parent
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "signals", "config", "access", "logs"),
     ("signature",),
-    ("artifacts", "store", "monitor"),
-    ("hosting", "batch", "demo"),
+    ("artifacts", "store"),
+    ("hosting", "batch", "demo", "monitor"),
     ("serving",),
     ("state",),
     ("operations", "globals"),

@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic, time
 from typing import Any
@@ -17,8 +17,10 @@ from .artifacts.spec import ModelSpec, limited
 from .config import Settings
 from .errors import CarafeError
 from .hosting.ensure import ensure_steward
+from .hosting.frames import Header
 from .hosting.rundir import run_dir
 from .monitor import Recorder
+from .monitor import journal as journals
 from .monitor.scrape import exposition
 from .serving.background import LoopThread
 from .serving.engine import Engine, Limits
@@ -26,8 +28,10 @@ from .serving.functions import Function, function_model
 from .serving.ids import PredictionIds
 from .serving.lane import Lane
 from .serving.link import Link
+from .serving.request import Answer, Request
 from .serving.table import Entry, Model, RoutingTable
 from .signals import model_loaded, prediction_made
+from .signature import Rows
 
 log = logging.getLogger(__name__)
 MARGIN_S = 60.0  # beyond notice and drain, a mark of draining is a relic
@@ -61,6 +65,8 @@ class CarafeState:
         self._loaded: set[str] = set()
         self._complaints: dict[str, str] = {}
         self.recorder = Recorder(None)
+        self.journal: journals.Journal | None = None
+        self._tapes: weakref.WeakKeyDictionary[Model, journals.Tape | None] = weakref.WeakKeyDictionary()  # of functions
         settings = self.settings
         limits = Limits(
             settings.max_rows, settings.queue_rows, settings.queue_bytes, settings.queue_requests, settings.threads, settings.default_model
@@ -86,6 +92,8 @@ class CarafeState:
             if self.hosted:  # first what may fail: a run directory that is not ours
                 self.recorder = Recorder(self.run_dir)
                 self.engine.link = Link(self.engine, self.run_dir, self._ensure_steward, self._declared)
+            if self.hosted and self.settings.journal:
+                self.journal = self._begin_journal()
             self.is_started = True
             self.patient_until = monotonic() + FIRST_TABLE_S
             self.engine.on_table.append(self._told)
@@ -99,11 +107,13 @@ class CarafeState:
     def stop(self) -> None:
         """End what :meth:`start` began in a thread, and be as new; the steward and the hosts are not this process's to end."""
         with self.lock:
-            background, recorder = self.background, self.recorder
+            background, recorder, journal = self.background, self.recorder, self.journal
             self._forget()
         if background:
             background.stop()
         recorder.close()
+        if journal:
+            journal.close()
 
     def _ensure_steward(self) -> None:
         ensure_steward(self.settings.home)
@@ -111,8 +121,37 @@ class CarafeState:
     def _declared(self) -> list[dict[str, Any]]:
         return [msgspec.to_builtins(spec) for spec in self.specs]
 
-    def _new_lane(self, lane: Lane) -> None:
-        lane.on_frame = lambda pieces, header, body, seconds: self.recorder.frame(lane.name, header.rows, seconds)
+    def _begin_journal(self) -> journals.Journal:
+        settings = self.settings
+        limits = journals.Limits(settings.journal_segment_bytes, settings.journal_segment_s, settings.journal_keep_bytes)
+        journal = journals.Journal(settings.home / journals.FOLDER, limits, self.recorder.lost)
+        self.engine.on_tick.append(journal.tick)
+        self.engine.on_call = self._note_call
+        return journal
+
+    def _tape(self, model: Model) -> journals.Tape | None:
+        """Where the answers of ``model`` are written down; None where they are not."""
+        entry = model.entry
+        if self.journal is None or entry.signature is None:
+            return None
+        return journals.Tape(self.journal, journals.facts_of(entry.name, entry.version, entry.digest, entry.signature))
+
+    def _new_lane(self, lane: Lane, model: Model) -> None:
+        count, tape = self.recorder.frame, self._tape(model)
+
+        def on_frame(sent: Sequence[tuple[Request, int]], asked: bytes, header: Header, body: bytes, sent_at: float, now: float) -> None:  # noqa: PLR0917
+            count(lane.name, header.rows, now - sent_at)
+            if tape is not None:
+                tape.frame(sent, asked, header, body, sent_at, now)
+
+        lane.on_frame = on_frame
+
+    def _note_call(self, model: Model, prediction_id: str, rows: Rows, answer: Answer, began: float) -> None:
+        if model not in self._tapes:
+            self._tapes[model] = self._tape(model)
+        tape = self._tapes[model]
+        if tape is not None:
+            tape.call(prediction_id, rows, answer.columns[0].values, began)
 
     def _told(self, table: RoutingTable) -> None:
         for model in table.models.values():

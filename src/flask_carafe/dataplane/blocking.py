@@ -36,7 +36,7 @@ def serve(  # noqa: PLR0917 - on the request path, where keywords cost
         rows, memo = speak.read(model, header, unpacked(said, encoding, state.settings.max_body_bytes) if encoding else said)
         if memo is not None:
             patience = getattr(memo, "timeout_s", None) or patience
-        answer = checked(model, ask_blocking(state.engine, model, rows, patience))
+        answer = checked(model, ask_blocking(state.engine, model, rows, patience, prediction_id))
         reply = speak.write(model, answer, rows, memo, prediction_id, told, header)
     except CarafeError as error:
         state.failed(model, door, error, began)

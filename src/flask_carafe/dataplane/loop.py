@@ -135,7 +135,7 @@ class LoopDoor:
                 patience = getattr(memo, "timeout_s", None) or patience
             if model.streams and (events := speak.events(model, get, memo, prediction_id, told)) is not None:
                 return await self._stream(Sender(state, model, events, scope, protocol), rows, monotonic() + patience, began, get("origin"), watch)
-            answer = await ask(state.engine, model, rows, monotonic() + patience, watch.begin)
+            answer = await ask(state.engine, model, rows, monotonic() + patience, watch.begin, prediction_id)
             if answer.errors:
                 checked(model, answer)
             status, sent, body = speak.write(model, answer, rows, memo, prediction_id, told, get)

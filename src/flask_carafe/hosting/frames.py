@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..errors import HostFault
-from ..signature import Output, Rows
+from ..signature import Chunk, Output, Rows
 
 MAGIC = b"CRF1"
 HEADER = struct.Struct("<4sBBHIIII")
@@ -38,6 +38,7 @@ DTYPES = {"float64": 1, "float32": 2, "int64": 3, "bool": 4, "text": 5, "json": 
 NAMES = {code: name for name, code in DTYPES.items()}
 ARRAYS = {1: ("d", 8), 2: ("f", 4), 3: ("q", 8), 4: ("B", 1)}  # dtype -> array type code, bytes a value
 TO_DIGITS = bytes([48, 49]) + bytes(254)
+TO_MASK = bytes(49) + b"\x01" + bytes(206)
 
 
 class Header(NamedTuple):
@@ -79,6 +80,15 @@ def pack_bitmap(mask: bytes) -> bytes:
     return int(mask[::-1].translate(TO_DIGITS), 2).to_bytes((len(mask) + 7) // 8, "little")
 
 
+def unpack_bitmap(bitmap: bytes, count: int) -> bytes:
+    """The mask again, one byte per value.
+
+    >>> unpack_bitmap(pack_bitmap(bytes([0, 1, 1])), 3)
+    b'\\x00\\x01\\x01'
+    """
+    return f"{int.from_bytes(bitmap, 'little'):0{count}b}"[::-1][:count].encode().translate(TO_MASK)
+
+
 def pack_control(message: Any, frame_id: int = 0, kind: int = CONTROL) -> bytes:
     """A control frame with a JSON body."""
     body = msgspec.json.encode(message)
@@ -105,6 +115,28 @@ def pack_predict(frame_id: int, pieces: Sequence[Rows], dtypes: Sequence[int], w
         parts += (bitmap, lengths, data)
         size += COLUMN.size + len(bitmap) + len(lengths) + len(data)
     return b"".join((HEADER.pack(MAGIC, PREDICT, 0, len(dtypes), frame_id, rows, size, 0), *heads, *parts))
+
+
+def read_predict(frame: bytes) -> tuple[int, list[tuple[int, int, Chunk]]]:
+    """What :func:`pack_predict` made: the number of rows, and dtype, width and packed values of each column.
+
+    :raises HostFault: it is no such frame.
+    """
+    header = read_header(frame)
+    at, columns = HEADER.size + header.columns * COLUMN.size, []
+    if header.kind != PREDICT or len(frame) != HEADER.size + header.size or at > len(frame):
+        raise HostFault("This is no frame of rows.")
+    for i in range(header.columns):
+        dtype, flags, _, width, n_lengths, n_data = COLUMN.unpack_from(frame, HEADER.size + i * COLUMN.size)
+        values = header.rows * width
+        n_mask = (values + 7) // 8 if flags & HAS_BITMAP else 0
+        if at + n_mask + n_lengths + n_data > len(frame):
+            raise HostFault("A frame's columns are longer than the frame.")
+        mask = unpack_bitmap(frame[at : at + n_mask], values) if n_mask else None
+        at += n_mask + n_lengths
+        columns.append((dtype, width, Chunk(frame[at : at + n_data], frame[at - n_lengths : at] if dtype >= 5 else None, mask)))
+        at += n_data
+    return header.rows, columns
 
 
 def read_header(data: bytes | bytearray | memoryview, limit: int = MOST_BYTES) -> Header:

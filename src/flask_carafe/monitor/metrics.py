@@ -21,8 +21,8 @@ from .mapped import MappedFile, Values, add, parse
 log = logging.getLogger(__name__)
 
 FOLDER = "metrics"  # in the run directory
-REQUESTS, FRAMES = 1, 2  # kinds of series
-LABELS = {REQUESTS: 4, FRAMES: 1}  # kind -> how many labels, the model first
+REQUESTS, FRAMES, LOST = 1, 2, 3  # kinds of series
+LABELS = {REQUESTS: 4, FRAMES: 1, LOST: 1}  # kind -> how many labels, the model first
 # Cells of REQUESTS: one per upper bound in seconds, one for what took longer, the sum of seconds, rows.
 # How many requests there were is the sum of the first ones: what need not be stored costs nothing.
 BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -79,6 +79,12 @@ class Recorder:
             cells[at] += 1.0
             cells[at + FRAME_ROWS] += rows
             cells[at + FRAME_SECONDS] += seconds
+
+    def lost(self, model: str, predictions: int) -> None:
+        """``predictions`` of ``model`` were answered and could not be written to the journal."""
+        with self._lock:
+            at = self._series(LOST, (model,))
+            self._file.cells[at] += predictions  # type: ignore[union-attr]
 
     def read(self) -> Values:
         """The sum over all processes of the home, living and gone."""

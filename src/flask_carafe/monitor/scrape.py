@@ -15,7 +15,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from .mapped import Values, add
-from .metrics import BUCKETS, FRAME_ROWS, FRAME_SECONDS, FRAMES, LABELS, OK, OTHER, REQUESTS, ROWS, SUM, Recorder
+from .metrics import BUCKETS, FRAME_ROWS, FRAME_SECONDS, FRAMES, LABELS, LOST, OK, OTHER, REQUESTS, ROWS, SUM, Recorder
 
 DOOR = ("model", "version", "door")
 
@@ -36,6 +36,7 @@ COUNTERS = (
     Counter("carafe_frames", "Frames that came back from hosts.", DOOR[:1], FRAMES, itemgetter(0)),
     Counter("carafe_frame_rows", "Rows in those frames.", DOOR[:1], FRAMES, itemgetter(FRAME_ROWS)),
     Counter("carafe_frame_seconds", "Seconds that hosts took for those frames.", DOOR[:1], FRAMES, itemgetter(FRAME_SECONDS)),
+    Counter("carafe_journal_lost", "Predictions answered that the journal does not have.", DOOR[:1], LOST, itemgetter(0)),
 )
 
 

@@ -54,7 +54,7 @@ def predict(state: CarafeState, model: Model, rows: Rows | Pending, *, timeout_s
     prediction_id = state.ids.next()
     try:
         state.at_first_need()
-        answer = checked(model, ask_blocking(state.engine, model, rows, timeout_s or state.settings.predict_timeout_s))
+        answer = checked(model, ask_blocking(state.engine, model, rows, timeout_s or state.settings.predict_timeout_s, prediction_id))
     except CarafeError as error:
         state.failed(model, door, error, began)
         raise

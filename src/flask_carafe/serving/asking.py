@@ -23,39 +23,43 @@ from .table import Model
 GRACE_S = 0.5  # a thread waits this much longer than its deadline before it stops trusting the loop
 
 
-def ask(
-    engine: Engine, model: Model, rows: Rows | Pending, deadline: float, watch: Callable[[], None] | None = None
+def ask(  # noqa: PLR0917 - on the request path, where keywords cost
+    engine: Engine, model: Model, rows: Rows | Pending, deadline: float, watch: Callable[[], None] | None = None, id: str = ""
 ) -> Coroutine[Any, Any, Answer]:
     """Run ``rows`` through ``model``; on the engine's loop. Awaited at once; a plain function, to save a coroutine.
 
     :param deadline: on the clock of :func:`time.monotonic`.
     :param watch: called once if the answer takes long, to look whether the client is still there.
+    :param id: the prediction's, for the journal.
     :raises CarafeError: what became of the request in place of an answer.
     """
     if isinstance(rows, Pending):
-        return _ask_with_files(engine, model, rows, deadline, watch)
+        return _ask_with_files(engine, model, rows, deadline, watch, id)
     if model.streams:
-        return collect(engine, model, rows, deadline, watch)
+        return _collect_noted(engine, model, rows, deadline, watch, id)
     if model.call is not None:
-        return _call_beside(engine, model, rows, deadline)
-    return engine.answer(engine.lane_of(model), rows, deadline, watch)
+        return _call_beside(engine, model, rows, deadline, id)
+    return engine.answer(engine.lane_of(model), rows, deadline, watch, id)
 
 
-async def _ask_with_files(engine: Engine, model: Model, rows: Pending, deadline: float, watch: Callable[[], None] | None) -> Answer:
-    return await ask(engine, model, await decode_media(engine, model, rows, deadline), deadline, watch)
+async def _ask_with_files(  # noqa: PLR0917
+    engine: Engine, model: Model, rows: Pending, deadline: float, watch: Callable[[], None] | None, id: str
+) -> Answer:
+    return await ask(engine, model, await decode_media(engine, model, rows, deadline), deadline, watch, id)
 
 
-def ask_blocking(engine: Engine, model: Model, rows: Rows | Pending, timeout_s: float) -> Answer:
+def ask_blocking(engine: Engine, model: Model, rows: Rows | Pending, timeout_s: float, id: str = "") -> Answer:
     """The same from any thread but the loop's."""
     deadline = monotonic() + timeout_s
     if isinstance(rows, Pending):
         rows = _media_blocking(engine, model, rows, deadline)
     if model.streams:
-        return collect_blocking(engine, model, rows, timeout_s)
+        began = monotonic()
+        return _noted(engine, model, rows, id, began, collect_blocking(engine, model, rows, timeout_s))
     if model.call is not None:
-        return call_local(model, rows)
+        return _call_noted(engine, model, rows, id)
     answer = _Slot()
-    engine.hand_over(model, rows, deadline, answer.put)
+    engine.hand_over(model, rows, deadline, answer.put, id)
     return answer.get(timeout_s)
 
 
@@ -93,14 +97,33 @@ def _media_blocking(engine: Engine, model: Model, rows: Pending, deadline: float
         raise DeadlineExceeded(round(patience, 3)) from None
 
 
-async def _call_beside(engine: Engine, model: Model, rows: Rows, deadline: float) -> Answer:
+async def _call_beside(engine: Engine, model: Model, rows: Rows, deadline: float, id: str) -> Answer:
     """A function of the app runs in a thread beside the loop; past the deadline nobody waits for it, and what has not begun never will."""
     patience = max(0.0, deadline - monotonic())
     try:
         async with asyncio.timeout(patience):
-            return await asyncio.get_running_loop().run_in_executor(engine.pool, call_local, model, rows)
+            return await asyncio.get_running_loop().run_in_executor(engine.pool, _call_noted, engine, model, rows, id)
     except TimeoutError:
         raise DeadlineExceeded(round(patience, 3)) from None
+
+
+def _call_noted(engine: Engine, model: Model, rows: Rows, id: str) -> Answer:
+    began = monotonic()
+    return _noted(engine, model, rows, id, began, call_local(model, rows))
+
+
+async def _collect_noted(  # noqa: PLR0917
+    engine: Engine, model: Model, rows: Rows, deadline: float, watch: Callable[[], None] | None, id: str
+) -> Answer:
+    began = monotonic()
+    return _noted(engine, model, rows, id, began, await collect(engine, model, rows, deadline, watch))
+
+
+def _noted(engine: Engine, model: Model, rows: Rows, id: str, began: float, answer: Answer) -> Answer:  # noqa: PLR0917
+    """``answer``, after whoever keeps the journal was told of it."""
+    if engine.on_call is not None:
+        engine.on_call(model, id, rows, answer, began)
+    return answer
 
 
 def call_local(model: Model, rows: Rows) -> Answer:

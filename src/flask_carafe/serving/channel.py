@@ -20,6 +20,7 @@ class Channel:
         self.is_open = True
         self.sent: list[tuple[Request, int]] = []
         self.pieces: list[Rows] = []
+        self.asked = b""  # the frame under way
         self.sent_at, self.sent_rows = 0.0, 0
         self.frame_id = 0
         self.retired: Callable[[], None] | None = None
@@ -54,7 +55,8 @@ class Channel:
         self.sent_rows = sum([piece.n for piece in self.pieces])
         self.lane.sent_rows += self.sent_rows
         self.frame_id = (self.frame_id + 1) & 0xFFFFFFFF
-        return pack_predict(self.frame_id, self.pieces, self.lane.dtypes, self.lane.widths)
+        self.asked = pack_predict(self.frame_id, self.pieces, self.lane.dtypes, self.lane.widths)
+        return self.asked
 
     def answer(self, header: Header, body: bytes, now: float) -> None:
         """Hand each waiter its rows of the answer. A frame that is not as promised ends the channel.
@@ -72,7 +74,8 @@ class Channel:
         lane.rows += header.rows
         lane.learn(header.rows, now - self.sent_at)
         if lane.on_frame is not None:
-            lane.on_frame(pieces, header, body, now - self.sent_at)
+            lane.on_frame(sent, self.asked, header, body, self.sent_at, now)
+        self.asked = b""
         at, rows = 0, header.rows
         for (request, i), piece in zip(sent, pieces, strict=True):
             if not request.ended:

@@ -64,11 +64,12 @@ class Engine:
         self.local: dict[str, Model] = {}
         self.on_table: list[Callable[[RoutingTable], None]] = []
         self.on_tick: list[Callable[[float], None]] = []
-        self.on_lane: Callable[[Lane], None] | None = None
+        self.on_lane: Callable[[Lane, Model], None] | None = None
+        self.on_call: Callable[[Model, str, Rows, Answer, float], None] | None = None  # a function answered: id, rows, when it was called
         self.link = link
         self.loop: asyncio.AbstractEventLoop | None = None
         self.tasks: set[asyncio.Task[None]] = set()
-        self.inbox: deque[tuple[Model, Rows, float, Callable[[Any], None]]] = deque()
+        self.inbox: deque[tuple[Model, Rows, float, Callable[[Any], None], str]] = deque()
         self.is_woken = False
         self.pool = ThreadPoolExecutor(limits.threads, thread_name_prefix="carafe-call")
         self.streams = Streams(self.pool)
@@ -159,7 +160,7 @@ class Engine:
         )  # fmt: skip
         lane.places = self.places
         if self.on_lane:
-            self.on_lane(lane)
+            self.on_lane(lane, model)
         return lane
 
     def media_lane(self, key: str, lane: Callable[[], Lane]) -> Lane:
@@ -222,11 +223,11 @@ class Engine:
     def _comes_back(self, model: Model, lane: Lane) -> bool:
         return model.entry.state not in NOT_SERVED and monotonic() - lane.alone_since < REPLACED_S
 
-    def hand_over(self, model: Model, rows: Rows, deadline: float, done: Callable[[Any], None]) -> None:
+    def hand_over(self, model: Model, rows: Rows, deadline: float, done: Callable[[Any], None], id: str = "") -> None:
         """:meth:`submit` from another thread; refusals reach ``done`` as well. The loop is woken once for all that came."""
         if self.loop is None:
             raise NotReady(model.entry.name, "the server is stopping")
-        self.inbox.append((model, rows, deadline, done))
+        self.inbox.append((model, rows, deadline, done, id))
         if not self.is_woken:
             self.is_woken = True
             self.loop.call_soon_threadsafe(self._take_over)
@@ -234,19 +235,19 @@ class Engine:
     def _take_over(self) -> None:
         self.is_woken = False
         while self.inbox:
-            model, rows, deadline, done = self.inbox.popleft()
+            model, rows, deadline, done, id = self.inbox.popleft()
             try:
-                self.submit(self.lane_of(model), rows, deadline, done)
+                self.submit(self.lane_of(model), rows, deadline, done, id)
             except CarafeError as error:
                 done(error)
 
-    def submit(self, lane: Lane, rows: Rows, deadline: float, done: Callable[[Any], None]) -> Request:
-        """Let ``rows`` wait for a frame; on the loop. ``done`` gets an Answer or an exception, once.
+    def submit(self, lane: Lane, rows: Rows, deadline: float, done: Callable[[Any], None], id: str = "") -> Request:
+        """Let ``rows`` wait for a frame; on the loop. ``done`` gets an Answer or an exception, once; ``id`` is the prediction's.
 
         :raises Overloaded: the queue is full, or the answer would come too late; nothing was run.
         """
         now = monotonic()
-        request = lane.arrive(rows, deadline, now, done)
+        request = lane.arrive(rows, deadline, now, done, id)
         for channel in lane.channels:
             if channel.is_idle:
                 channel.wake()
@@ -255,13 +256,13 @@ class Engine:
             asyncio.get_running_loop().call_at(deadline, request.expire)
         return request
 
-    async def answer(self, lane: Lane, rows: Rows, deadline: float, watch: Callable[[], None] | None = None) -> Answer:
+    async def answer(self, lane: Lane, rows: Rows, deadline: float, watch: Callable[[], None] | None = None, id: str = "") -> Answer:
         """:meth:`submit`, and wait for what becomes of it; on the loop.
 
         :raises CarafeError: what became of the request in place of an answer.
         """
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        request = self.submit(lane, rows, deadline, future.set_result)
+        request = self.submit(lane, rows, deadline, future.set_result, id)
         request.watch = watch
         try:
             outcome = await future

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 FIRST_ROWS = 8  # rows of a first frame; while frames prove short, the next may be twice as long
 FRAME_S = 0.2  # what a frame should take at most: a slow model's rows must neither add up to a hang nor hold others up
 
+# Told of each answered frame before its waiters are: requests and the numbers of their pieces, the frame as it was sent, header and body
+# of the answer, when it was sent, when it was answered.
+OnFrame = Callable[[Sequence[tuple[Request, int]], bytes, Header, bytes, float, float], None]
+
 
 class Lane:
     """Requests that wait for one version, taking turns: a request of many pieces gives one piece a frame.
@@ -65,9 +69,9 @@ class Lane:
         self.frames = self.rows = 0
         self.frame_rows = min(FIRST_ROWS, most_rows)  # most rows in the next frame
         self.row_s = 0.0  # seconds a row, smoothed
-        self.on_frame: Callable[[Sequence[Rows], Header, bytes, float], None] | None = None  # the journal's seam
+        self.on_frame: OnFrame | None = None
 
-    def arrive(self, rows: Rows, deadline: float, now: float, done: Callable[..., None]) -> Request:
+    def arrive(self, rows: Rows, deadline: float, now: float, done: Callable[..., None], id: str = "") -> Request:
         """Let ``rows`` wait for a frame.
 
         :param deadline: on the same clock as ``now``.
@@ -90,7 +94,7 @@ class Lane:
             wait_s = self.wait_s(before + rows.n, now)  # looked at closely only where a first glance raises doubts
             if wait_s > trusted_s:
                 raise refusal(self.name, wait_s)
-        request = Request(rows, pieces, size, deadline, now, done)
+        request = Request(rows, pieces, size, deadline, now, done, id)
         waiting.append(request)
         places.taken += 1
         self.turn_rows += pieces[0].n

@@ -31,6 +31,7 @@ class Request:
     """A waiter. ``done`` is called once, on the loop, with an :class:`Answer` or an exception.
 
     :param deadline: seconds on the clock of ``now``.
+    :param id: the prediction's, for the journal.
     """
 
     at = 0  # the next piece to send
@@ -38,8 +39,10 @@ class Request:
     watch: Callable[[], None] | None = None  # called once if the answer takes long: see whether the client is still there
     parts: dict[int, Answer] | None = None
 
-    def __init__(self, rows: Rows, pieces: Sequence[Rows], size: int, deadline: float, now: float, done: Callable[[Any], None]) -> None:  # noqa: PLR0917
-        self.rows, self.pieces, self.size, self.deadline, self.arrived, self.done = rows.n, pieces, size, deadline, now, done
+    def __init__(  # noqa: PLR0917 - on the request path, where keywords cost
+        self, rows: Rows, pieces: Sequence[Rows], size: int, deadline: float, now: float, done: Callable[[Any], None], id: str = ""
+    ) -> None:
+        self.rows, self.pieces, self.size, self.deadline, self.arrived, self.done, self.id = rows.n, pieces, size, deadline, now, done, id
 
     def finish(self, outcome: Any) -> None:
         """End the wait; whoever comes second changes nothing."""
