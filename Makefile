@@ -5,6 +5,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
   $$p -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
 VENV ?= .venv
 DEMO_VENV ?= .venv-demo
+CLIENTS_VENV ?= .venv-clients
 TEST_ARGS ?=
 BENCH_ARGS ?=
 INSTALL = -m pip install -qq --disable-pip-version-check
@@ -23,13 +24,13 @@ help:
 
 # --- environments ----------------------------------------------------------------------------------------------------
 
-# $(1) folder, $(2) requirement file
+# $(1) folder, $(2) requirement file, $(3) more options of pip
 define venv
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer (with pip and venv) is needed; name one with: make PYTHON=/path/to/python $@' >&2; exit 1; }
 	@echo 'Setting up $(1) with $(PYTHON) from $(2), which takes a minute or two …'
 	@rm -f $(1)/.pins $(1)/.ready
 	@$(PYTHON) -m venv --clear $(1)
-	@$(1)/bin/python $(INSTALL) --only-binary :all: -r $(2)
+	@$(1)/bin/python $(INSTALL) --only-binary :all: $(3) -r $(2)
 	@touch $@
 endef
 
@@ -56,17 +57,21 @@ $(VENV)/.uwsgi: requirements/uwsgi.txt $(VENV)/.pins
 	@$(VENV)/bin/python $(INSTALL) --no-cache-dir -r requirements/uwsgi.txt >/dev/null 2>&1 || echo 'uWSGI could not be built here; its tests will skip.'
 	@touch $@
 
+# Clients of other servers (KServe, Triton, MLflow), for the tests that run them; what they want does not go with what we want.
+$(CLIENTS_VENV)/.ready: requirements/clients.txt
+	$(call venv,$(CLIENTS_VENV),requirements/clients.txt,--no-deps --no-compile)
+
 # --- the two commands of the README ----------------------------------------------------------------------------------
 
 demo: $(DEMO_VENV)/.ready
 	@exec $(DEMO_VENV)/bin/carafe demo
 
-test check: lint $(VENV)/.uwsgi
+test check: lint $(VENV)/.uwsgi $(CLIENTS_VENV)/.ready
 	$(VENV)/bin/python -m pytest -m 'not slow' $(TEST_ARGS)
 
 # --- the rest --------------------------------------------------------------------------------------------------------
 
-slow: $(VENV)/.ready $(VENV)/.uwsgi
+slow: $(VENV)/.ready $(VENV)/.uwsgi $(CLIENTS_VENV)/.ready
 	$(VENV)/bin/python -m pytest -m slow $(TEST_ARGS)
 
 lint: $(VENV)/.ready
@@ -87,4 +92,4 @@ pins:
 	$(PYTHON) requirements/pin.py $(PYTHONS)
 
 clean:
-	rm -rf $(VENV) $(DEMO_VENV) docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(DEMO_VENV) $(CLIENTS_VENV) docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -62,6 +62,15 @@ def need() -> Callable[..., str]:
 
 
 @pytest.fixture(scope="session")
+def clients_python() -> str:
+    """The interpreter that has the clients of other servers: tritonclient, kserve, mlflow-skinny. ``make test`` sets it up."""
+    folder = Path(os.environ.get("CLIENTS_VENV", ROOT / ".venv-clients"))
+    if not (folder / ".ready").exists():
+        missing(f"the environment of clients (make {folder.name}/.ready)")
+    return str(folder / "bin" / "python")
+
+
+@pytest.fixture(scope="session")
 def data() -> Callable[[str], Path]:
     """``data("titanic/titanic.csv")``: a public data set; the test skips where developers' data are absent."""
 
