@@ -15,6 +15,7 @@ from .kinds import Upload
 from .model import Rows, Signature
 from .pending import Pending
 from .schema import example_request
+from .shapes import Raw
 
 MOST_ROWS = 10_000
 MOST_SHOWN = 8  # fields in an example within a sentence
@@ -72,6 +73,13 @@ class Decoder:
     def form(self, values: Mapping[str, list[str]], files: Mapping[str, Upload] | None = None) -> Rows | Pending:
         """One row from an HTML form or multipart body; the answer is a scalar."""
         return forms.read_form(values, files or {}, self._checker)
+
+    def rows(self, rows: list[Any], scalar: bool = False) -> Rows | Pending:
+        """Rows that another protocol held: each a dict by field name, a list by position, or a bare value for a model of one field.
+
+        :param scalar: the answer is a value and not a list.
+        """
+        return self._checker.rows(Raw(rows, scalar))
 
     def value(self, data: Any) -> Rows | Pending:
         """Python objects: a dict, a list of dicts or lists, a single text, a DataFrame, an array, or a native request."""

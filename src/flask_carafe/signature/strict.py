@@ -2,6 +2,8 @@
 
 Refused as :exc:`BadRequest`: what is no JSON, NaN and Infinity, numbers beyond a double, duplicate keys, lone
 surrogates, more than 32 levels, text that is not UTF-8. The body is never quoted.
+
+Some protocols write a missing number as the bare word NaN; :func:`parse` takes it for null where it is told to.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from ..errors import BadRequest
@@ -24,21 +27,22 @@ MOST_SEARCHED = 1 << 20  # bytes in which the place of a NaN is looked for
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
-def parse(body: bytes) -> Any:
+def parse(body: bytes, nan: bool = False) -> Any:
     """The value of a JSON body: dict, list, str, int (exact), float, bool or None.
 
+    :param nan: read the bare word NaN as None.
     :raises BadRequest: see above; the position is in the message.
     """
     body = body.removeprefix(BOM)
     text = _decode(body)
     try:
-        value = DECODER.decode(text)
+        value = (NAN_DECODER if nan else DECODER).decode(text)
     except json.JSONDecodeError as exc:
         raise _broken(exc, text) from None
     except RecursionError:
         raise BadRequest(f"The body is nested deeper than {DEEPEST} levels.") from None
     except _Constant:
-        raise BadRequest(f"The body holds NaN or Infinity, which JSON does not know{_where_constant(body)}; send null for a missing value.") from None
+        raise _constant(body, nan) from None
     if body.count(b"[") + body.count(b"{") > DEEPEST:
         _check_depth(body)
     if SURROGATE.search(body):
@@ -69,11 +73,13 @@ def _broken(exc: json.JSONDecodeError, text: str) -> BadRequest:
     return BadRequest(f"The body is not JSON: {reason} at line {exc.lineno}, column {exc.colno}.")
 
 
-def _where_constant(body: bytes) -> str:
-    for match in CONSTANT.finditer(body[:MOST_SEARCHED]):
-        if match[1]:
-            return f" (at byte {match.start()})"
-    return ""
+def _constant(body: bytes, nan: bool) -> BadRequest:
+    found = (match for match in CONSTANT.finditer(body[:MOST_SEARCHED]) if match[1] and not (nan and match[1] == b"NaN"))
+    match = next(found, None)
+    where = f" (at byte {match.start()})" if match else ""
+    if nan:
+        return BadRequest(f"The body holds Infinity{where}, which is no value; send NaN or null for a missing one.")
+    return BadRequest(f"The body holds NaN or Infinity, which JSON does not know{where}; send null for a missing value.")
 
 
 def _check_surrogates(value: Any) -> None:
@@ -89,6 +95,11 @@ class _Constant(Exception):
 
 def _refuse_constant(word: str) -> NoReturn:
     raise _Constant(word)
+
+
+def _missing_if_nan(word: str) -> None:
+    if word != "NaN":
+        raise _Constant(word)
 
 
 def _read_int(digits: str) -> int:
@@ -113,4 +124,9 @@ def _read_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-DECODER = json.JSONDecoder(object_pairs_hook=_read_pairs, parse_int=_read_int, parse_float=_read_float, parse_constant=_refuse_constant)
+def _decoder(parse_constant: Callable[[str], Any]) -> json.JSONDecoder:
+    return json.JSONDecoder(object_pairs_hook=_read_pairs, parse_int=_read_int, parse_float=_read_float, parse_constant=parse_constant)
+
+
+DECODER = _decoder(_refuse_constant)
+NAN_DECODER = _decoder(_missing_if_nan)
