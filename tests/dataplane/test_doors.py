@@ -54,6 +54,10 @@ CASES = {
     "v2, raw": ("POST", "/v2/models/iris/infer", struct.pack("<4d", 5.1, 3.5, 1.4, 0.2), {"Inference-Header-Content-Length": "0"}),
     "v2, wrong": ("POST", "/v2/models/iris/infer", V2.replace(b"0.2", b"null"), JSON),
     "v2, unknown": ("POST", "/v2/models/nobody/infer", V2, JSON),
+    "mlflow": ("POST", "/invocations", b'{"inputs": [[5.1, 3.5, 1.4, 0.2]]}', JSON),
+    "mlflow, csv": ("POST", "/invocations", b"a,b,c,d\n5.1,3.5,1.4,0.2\n", {"Content-Type": "text/csv"}),
+    "mlflow, broken": ("POST", "/invocations", b"[]", JSON),
+    "mlflow, wrong": ("POST", "/invocations", b'{"inputs": [[5.1, 3.5, NaN, 0.2]]}', JSON),
     "v2, late": ("POST", "/v2/models/slow/infer", SLOW, JSON),
     "impatient nonsense": ("POST", "/predict", FLOWER, {**JSON, "X-Request-Timeout-Ms": "-1"}),
 }  # fmt: skip

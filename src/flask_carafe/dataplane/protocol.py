@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..config import show_size
-from ..errors import BadRequest, CarafeError, ModelRefused, Overloaded, TooLarge, WrongMediaType
+from ..errors import BadRequest, CarafeError, ModelRefused, OutputInvalid, Overloaded, TooLarge, WrongMediaType
 from ..operations.failures import log_failure
 from ..serving.request import Answer
 from ..serving.table import Model, RoutingTable
@@ -150,6 +150,17 @@ def answer_headers(model: Model, content_type: str, prediction_id: str, request_
     if model.entry.unverified:
         headers.append(("x-carafe-unverified", ascii(model.entry.unverified)[1:-1][:500]))
     return headers
+
+
+def encode_answer(model: Model, body: Any) -> bytes:
+    """``body`` as JSON.
+
+    :raises OutputInvalid: the model's own function gave something that is no JSON.
+    """
+    try:
+        return encode(body)
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise OutputInvalid(model.entry.name, "it is not made of texts, numbers, lists and objects") from exc
 
 
 def write_error(error: CarafeError, request_id: str) -> Reply:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..serving.table import Model, RoutingTable
+from .dialects.mlflow import MLflow
 from .dialects.v2 import V2
 from .native import NATIVE
 from .protocol import Protocol
 
-PROTOCOLS: tuple[Protocol, ...] = (NATIVE, V2())
+PROTOCOLS: tuple[Protocol, ...] = (NATIVE, V2(), MLflow())
 
 
 class Route(NamedTuple):

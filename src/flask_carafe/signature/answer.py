@@ -83,6 +83,20 @@ class Encoder:
             body["probabilities"] = rows[0] if scalar else rows
         return body
 
+    @property
+    def keys(self) -> list[str]:
+        """The keys of :meth:`body`, in order."""
+        keys = [key for key, _, _ in self._manys]
+        return [*keys, "probabilities"] if self._targets else keys
+
+    def output(self, key: str, columns: Sequence[Column], start: int, n: int) -> list[Any]:
+        """One entry of :meth:`body` alone, a value for each row."""
+        if key == "probabilities" and self._targets:
+            rows: list[Any] = self.body(columns, start, n, False)[key]
+            return rows
+        at, many = next((at, many) for name, at, many in self._manys if name == key)
+        return many(columns[at].values, start, n)
+
     def records(self, columns: Sequence[Column], start: int, n: int) -> list[dict[str, Any]]:
         """One flat dict per row for tables, CSV and NDJSON: ``prediction``, ``probability_<class>``, …"""
         parts = [(names, flat(column.values, start, n)) for (names, flat), column in zip(self._flat, columns, strict=True)]

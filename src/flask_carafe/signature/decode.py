@@ -50,12 +50,13 @@ class Decoder:
             raise
         return self._checker.rows(raw)
 
-    def csv(self, body: bytes, charset: str = "utf-8") -> Rows | Pending:
+    def csv(self, body: bytes, charset: str = "utf-8", foreign: bool = False) -> Rows | Pending:
         """Comma-separated rows under a line of field names, in any order; an empty cell is a missing value.
 
+        :param foreign: made for another server; :mod:`places` says what its columns are.
         :raises WrongMediaType: a charset that is not read here.
         """
-        return tabular.read_csv(body, charset, self._checker)
+        return tabular.read_csv(body, charset, self._checker, foreign)
 
     def ndjson(self, body: bytes) -> Rows | Pending:
         """One JSON object (by name) or list (by position) a line."""

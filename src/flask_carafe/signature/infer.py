@@ -22,12 +22,12 @@ from .kinds.text import ANY_TEXT
 from .labels import apply_labels
 from .model import DType, Field, Output, Signature
 from .pictures import Hint, Wanted, picture
+from .places import ONLY, made_up
 from .sample import ColumnSummary, Sample, is_missing, read_sample
 
 SHAPED = ("image", "vector", "tensor")
 NUMERIC = ("number", "integer", "boolean")
 FLOATS = ("float64", "float32")
-ONLY = {"text": "text", "document": "document", "image": "image", "vector": "values", "tensor": "values"}
 TARGETS = {"target", "label", "class", "y", "prediction", "expected"}
 ENDS = ("minimum", "maximum", "low", "high")  # endless ones say nothing
 FACTS = ("kind", "minimum", "maximum", "low", "high", "choices", "closed", "nullable", "example", "description", "shape", "options")
@@ -94,12 +94,12 @@ def _name(drafts: list[dict[str, Any]], hand: Any, sample: Sample | None, named:
     for place, draft in enumerate(drafts):
         if draft.get("name") is None:
             only = len(drafts) == 1 and draft.get("kind") in ONLY
-            draft["name"] = ONLY[draft["kind"]] if only else f"feature_{place + 1}"
+            draft["name"] = ONLY[draft["kind"]] if only else made_up(place)
 
 
 def _name_by_hand(drafts: list[dict[str, Any]], names: list[str], partly: bool) -> None:
-    made_up = {f"feature_{place + 1}" for place in range(len(drafts))} | {ONLY.get(draft.get("kind", ""), "") for draft in drafts}
-    if partly and set(names) <= made_up:
+    ours = {made_up(place) for place in range(len(drafts))} | {ONLY.get(draft.get("kind", ""), "") for draft in drafts}
+    if partly and set(names) <= ours:
         return
     if not drafts:
         drafts += [{"name": None, "kind": "number", "dtype": "float64"} for _ in names]

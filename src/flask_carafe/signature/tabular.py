@@ -17,6 +17,7 @@ from .check import Checker, listed, name_of
 from .kinds.number import DECIMAL
 from .model import Rows
 from .pending import Pending
+from .places import place_columns
 from .refusal import refusal
 from .shapes import Raw
 
@@ -57,14 +58,14 @@ def malformed(sentence: str, hint: str = "Send text in UTF-8, its first line nam
     return error
 
 
-def read_csv(body: bytes, charset: str, checker: Checker) -> Rows | Pending:
+def read_csv(body: bytes, charset: str, checker: Checker, foreign: bool = False) -> Rows | Pending:
     """See :meth:`Decoder.csv`. Errors name the line of the file."""
     text = read_text(body, charset)
     if "\0" in text:
         raise malformed(f"The CSV holds a NUL character at position {text.index(chr(0)):,}.")
     lines = _lines(csv.reader(io.StringIO(text, newline=""), strict=True))
     _, header = next(lines, (0, []))
-    names = _header(header, checker)
+    names = (place_columns(header, checker.signature) if foreign else None) or _header(header, checker)
     rows: list[list[str]] = []
     numbers: list[int] = []
     width = len(names)
