@@ -21,7 +21,7 @@ def missing(what: str) -> None:
     """Skip for want of ``what``; in continuous integration, where it was promised, fail."""
     if os.environ.get("CI") == "true":
         pytest.fail(f"{what} is missing, and under CI=true it must be there", pytrace=False)
-    pytest.skip(f"{what} is not installed here")
+    pytest.skip(f"{what} is not installed here", allow_module_level=True)
 
 
 BROWSER = "chromium"

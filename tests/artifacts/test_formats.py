@@ -113,7 +113,6 @@ def test_onnx_cut_short_is_damaged(tmp_path: Path) -> None:
         (b"<!DOCTYPE html><html><body>404</body></html>", "HTML page", "Download the file itself"),
         (b"\x89HDF\r\n\x1a\n" + bytes(100), "HDF5", "ONNX"),
         (b"\x93NUMPY\x01\x00v\x00{'descr'", "NumPy array", ""),
-        (zipped("model/data.pkl", "model/version"), "PyTorch", "ONNX"),
         (zipped("metadata.json", "config.json", "model.weights.h5"), "Keras", "ONNX"),
         (zipped("arr_0.npy"), "NumPy arrays", ""),
         (zipped("readme.txt"), "zip archive with readme.txt", "Unpack"),

@@ -148,7 +148,11 @@ def test_names_tell_an_era_where_no_version_is_recorded(tmp_path: Path) -> None:
         ("__main__", "clean", False, "main"),
         ("shop.pricing", "Model", True, "unknown"),
         ("shop.pricing", "os.system", True, "dangerous"),
-        ("torch._utils", "_rebuild_tensor_v2", True, "unknown"),
+        ("torch._utils", "_rebuild_tensor_v2", True, "known"),
+        ("torch.nn.modules.linear", "Linear", True, "known"),
+        ("torch.storage", "_load_from_bytes", True, "code"),
+        ("torch.hub", "load", True, "dangerous"),
+        ("torch.fx.graph_module", "reduce_graph_module", True, "dangerous"),
     ],
 )
 def test_names_are_judged_whole(module: str, name: str, called: bool, kind: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickletools
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -16,7 +16,7 @@ from .intake import opened
 from .protobuf import looks_like_onnx
 from .unpack import HEAD_BYTES, Truncated, compression_of, unpacked
 
-Kind = Literal["pickle", "joblib", "skops", "onnx", "lightgbm", "python"]
+Kind = Literal["pickle", "joblib", "skops", "onnx", "lightgbm", "torchscript", "torchexport", "torch", "python"]
 RETRAIN = "Load it where it was made and save the model with joblib.dump(model, 'model.joblib'), or as ONNX."
 EXPORT = "Export the model to ONNX where it was made, or serve a Python class that loads it: carafe serve mycode.py:MyModel"
 FIRST_OPCODES = frozenset(b"c(]}lItdSVUXKMJGNIFLiP\x80\x8c")  # what a pickle of protocol 0 to 5 can begin with
@@ -35,6 +35,10 @@ NATIVE: tuple[tuple[re.Pattern[bytes], Kind], ...] = ((re.compile(rb"tree\r?\nve
 # magic bytes at the start -> what it is, what to do
 MAGIC: tuple[tuple[bytes, str, str], ...] = (
     (b"version https://git-lfs.github.com", "a Git LFS pointer: the model itself has not been fetched", "Fetch it with: git lfs pull"),
+    (
+        b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "a PyTorch file of before 1.6",
+        "Load it with torch.load and save it again, with torch.export.save or torch.save.",
+    ),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras and PyTables write", EXPORT),
     (b"\x93NUMPY", "a NumPy array (.npy), not a model", "Name the file that holds the fitted model."),
     (b"PAR1", "a Parquet table, not a model", "Name the file that holds the fitted model."),
@@ -61,7 +65,6 @@ MAGIC: tuple[tuple[bytes, str, str], ...] = (
 
 # names inside a zip -> what it is, what to do
 ARCHIVES: tuple[tuple[Callable[[str], bool], str, str], ...] = (
-    (lambda name: name.endswith("/data.pkl") or name == "data.pkl", "a PyTorch file", EXPORT),
     (lambda name: name in ("model.weights.h5", "metadata.json"), "a Keras model (.keras)", EXPORT),
     (lambda name: name == "[Content_Types].xml", "an Office document", "Name the file that holds the fitted model."),
     (lambda name: name.endswith("META-INF/MANIFEST.MF"), "a Java archive", EXPORT),
@@ -131,11 +134,26 @@ def _sniff_zip(file: BinaryIO, path: str) -> Sniffed:
         raise UnknownFormat(f"{path} begins like a zip archive but is damaged or cut short.", "Copy or save the file again.") from exc
     if "schema.json" in names:
         return Sniffed(kind="skops")
+    torch = torch_kind(names)
+    if torch:
+        return Sniffed(kind=torch)
     for test, what, way_out in ARCHIVES:
         if any(test(name) for name in names):
             raise UnknownFormat(f"{path} is {what}.", way_out)
     inside = ", ".join(names[:3]) or "nothing"
     raise UnknownFormat(f"{path} is a zip archive with {inside} inside, not a model.", "Unpack it and name the model file inside.")
+
+
+def torch_kind(names: Sequence[str]) -> Kind | None:
+    """Which of PyTorch's three formats a zip of these names is; None for another archive."""
+    if "serialized_exported_program.json" in names:
+        return "torchexport"
+    inside = {name.partition("/")[2] for name in names}
+    if "archive_format" in inside and any(name.startswith("models/") for name in inside):
+        return "torchexport"
+    if "data.pkl" in inside:
+        return "torchscript" if "constants.pkl" in inside else "torch"
+    return None
 
 
 def _folder(path: Path) -> tuple[str, str] | None:

@@ -11,6 +11,7 @@ import csv
 import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,7 +26,11 @@ MODES = ("L", "RGB")
 LAYOUTS = ("hw", "hwc", "chw")
 SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 SCALE = re.compile(r"(-?\d+(?:\.\d+)?)(?:-|\.\.)(-?\d+(?:\.\d+)?)")
-INPUT_EXAMPLE = "for example image:28x28:L:invert:0-1, text or document"
+EXTENTS = re.compile(r"\d{1,8}(x\d{1,8}){0,7}")
+TENSOR_DTYPES = ("float32", "float64", "int64")
+INPUT_KINDS = ("image", "text", "document", "vector", "tensor")
+MOST_NUMBERS = 25_000_000
+INPUT_EXAMPLE = "for example image:28x28:L:invert:0-1, vector:64, tensor:3x224x224, text or document"
 
 
 class InputHint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -34,7 +39,7 @@ class InputHint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``field`` is empty where the hint is for the model's only such field. ``scale`` maps 0..255 to its two ends.
     """
 
-    kind: Literal["image", "text", "document"]
+    kind: Literal["image", "text", "document", "vector", "tensor"]
     field: str = ""
     width: int = 0
     height: int = 0
@@ -43,6 +48,8 @@ class InputHint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     scale: tuple[float, float] | None = None
     layout: str = ""
     flatten: bool = False
+    shape: tuple[int, ...] = ()  # of a vector or tensor, as is dtype
+    dtype: str = ""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -159,8 +166,10 @@ def read_inputs(text: str) -> tuple[InputHint, ...]:
 def _input(text: str) -> InputHint:
     name, equals, rest = text.rpartition("=")
     kind, *options = rest.split(":")
-    if kind not in ("image", "text", "document"):
-        raise ConfigError(f"input: got {rest!r}, expected image, text or document.", nearest(kind, ("image", "text", "document")))
+    if kind not in INPUT_KINDS:
+        raise ConfigError(f"input: got {rest!r}, expected {', '.join(INPUT_KINDS[:-1])} or tensor.", nearest(kind, INPUT_KINDS))
+    if kind in ("vector", "tensor"):
+        return InputHint(kind=kind, field=name if equals else "", **_extents(text, kind, options))  # type: ignore[arg-type]
     if kind != "image" and options:
         raise ConfigError(f"input: {kind} takes no options, got {':'.join(options)!r}.", INPUT_EXAMPLE)
     facts: dict[str, Any] = {}
@@ -170,6 +179,16 @@ def _input(text: str) -> InputHint:
                 raise ConfigError(f"input: {text!r} says {key} twice.", INPUT_EXAMPLE)
             facts[key] = value
     return InputHint(kind=kind, field=name if equals else "", **facts)  # type: ignore[arg-type]
+
+
+def _extents(text: str, kind: str, options: list[str]) -> dict[str, Any]:
+    """The shape of one row and its dtype, from ``64`` of a vector, or ``3x224x224`` of a tensor, and ``int64`` after it."""
+    extents = [int(extent) for extent in options[0].split("x")] if options and EXTENTS.fullmatch(options[0]) else []
+    if not 0 < prod(extents or [0]) <= MOST_NUMBERS or len(options) > 2 or (kind == "vector" and len(extents) != 1):
+        raise ConfigError(f"input: got {text!r}, expected the size of one row, of 1 to 25 million numbers.", INPUT_EXAMPLE)
+    if options[1:] and options[1] not in TENSOR_DTYPES:
+        raise ConfigError(f"input: got {options[1]!r}, expected {', '.join(TENSOR_DTYPES)}.", nearest(options[1], TENSOR_DTYPES))
+    return {"shape": tuple(extents), "dtype": options[1] if options[1:] else ""}
 
 
 def _image_option(option: str) -> dict[str, Any]:

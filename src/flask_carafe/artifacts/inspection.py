@@ -17,10 +17,15 @@ from .pickles import PickleFacts, read_pickle
 from .protobuf import OnnxFacts, read_onnx
 from .skopsfile import SkopsFacts, read_skops
 from .spec import ModelSpec, python_reference
+from .torchzip import TorchFacts, read_torch
 from .unpack import Truncated
 
 TRUSTED_SOURCE = "Load only files whose maker you trust. Ask them for an ONNX or skops file, or train the model again."
 SAVE_AGAIN = "Copy or save the file again."
+OWN_MODULES = {  # what a host of the format imports itself
+    "joblib": ("joblib",), "skops": ("skops.io",), "onnx": ("onnxruntime",), "lightgbm": ("lightgbm",),
+    "torchscript": ("torch",), "torchexport": ("torch", "torch.export"), "torch": ("torch",),
+}  # fmt: skip
 
 
 class Inspection(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +41,7 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     skops: SkopsFacts | None = None
     onnx: OnnxFacts | None = None
     native: str = ""  # what a library's own file says that it holds
+    torch: TorchFacts | None = None
 
     @property
     def names(self) -> tuple[Name, ...]:
@@ -50,6 +56,8 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def versions(self) -> dict[str, tuple[str, ...]]:
         """Versions of libraries that the file records: ``{"scikit-learn": ("1.2.2",)}``."""
+        if self.torch and self.torch.version:
+            return {"torch": (self.torch.version,)}
         facts = self.pickle or self.skops
         return facts.versions if facts else {}
 
@@ -57,7 +65,7 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     def modules(self) -> tuple[str, ...]:
         """Modules of well-known libraries that the file needs; a zygote may import them."""
         found = dict.fromkeys(name.module for name in self.names if name.module.split(".")[0] in LIBRARIES)
-        own = {"joblib": ("joblib",), "skops": ("skops.io",), "onnx": ("onnxruntime",), "lightgbm": ("lightgbm",)}.get(self.format, ())
+        own = OWN_MODULES.get(self.format, ())
         return (*own, *found)
 
     def named(self, *kinds: str) -> tuple[Name, ...]:
@@ -164,6 +172,9 @@ def inspect(stored: Stored) -> Inspection:
         return msgspec.structs.replace(facts, skops=read_skops(stored.path))
     if sniffed.kind in NATIVE_KINDS:
         return msgspec.structs.replace(facts, native=read_native(stored.path, sniffed.kind))
+    if sniffed.kind in ("torchscript", "torchexport", "torch"):
+        pickle, torch = read_torch(stored.path, sniffed.kind)
+        return msgspec.structs.replace(facts, pickle=pickle, torch=torch)
     pickle = read_pickle(stored.path, sniffed)
     is_joblib = pickle.is_joblib or (sniffed.compression and not pickle.broken)
     return msgspec.structs.replace(facts, pickle=pickle, format="joblib" if is_joblib else "pickle")
@@ -191,6 +202,8 @@ def refuse(file: Inspection, *, has_code: bool = False) -> None:
         raise ArtifactRefused(f"{file.name} keeps its weights in another file ({where}).", "Save it as one file: onnx.save(model, path).")
     if file.pickle:
         _refuse_pickle(file, file.pickle)
+    if file.format == "torch" and not has_code:
+        _refuse_without_code(file)
     main = file.named("main")
     if main and not has_code:
         raise LoadFailed(f"{file.name} looks for {listed(main)} in __main__.", "Give the Python file that defines it with --code helpers.py.")
@@ -206,6 +219,19 @@ def _refuse_pickle(file: Inspection, facts: PickleFacts) -> None:
         raise LoadFailed(f"{file.name} was saved by joblib before 0.10{beside}.", "Load it where it was made and save it again with a later joblib.")
     if facts.broken:
         raise LoadFailed(f"{file.name} is not whole: {facts.broken}.", SAVE_AGAIN)
+
+
+def _refuse_without_code(file: Inspection) -> None:
+    """``torch.save`` keeps no model that could be run without the Python code of its classes."""
+    if file.torch and file.torch.is_whole:
+        raise ArtifactRefused(
+            f"{file.name} is {file.root}: it needs the Python code of its classes, and loading it runs what it says.",
+            "Save it with torch.export.save(torch.export.export(model, (example,)), 'model.pt2'), or give the file of its classes: --code model.py.",
+        )
+    raise LoadFailed(
+        f"{file.name} holds {file.root}, without the model itself.",
+        "Give the Python file with its nn.Module class: --code model.py. Or save the model whole with torch.export.save.",
+    )
 
 
 def listed(names: Sequence[Name], most: int = 4) -> str:

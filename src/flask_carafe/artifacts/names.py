@@ -33,7 +33,7 @@ def _words(text: str) -> frozenset[str]:
 
 
 LIBRARIES = _words(
-    "sklearn numpy scipy pandas joblib xgboost lightgbm catboost imblearn category_encoders statsmodels threadpoolctl skops onnxruntime"
+    "sklearn numpy scipy pandas joblib xgboost lightgbm catboost imblearn category_encoders statsmodels threadpoolctl skops onnxruntime torch"
 )
 
 KNOWN = frozenset(
@@ -76,12 +76,22 @@ KNOWN = frozenset(
         "scipy.special": "expit logit logsumexp softmax",
         "scipy.special._ufuncs": "expit logit",
         "scipy.special._basic": "comb",
+        "torch": "Size device dtype Tensor DoubleStorage FloatStorage HalfStorage BFloat16Storage LongStorage IntStorage ShortStorage CharStorage "
+        "ByteStorage BoolStorage float16 float32 float64 bfloat16 int8 int16 int32 int64 uint8 bool strided",
+        "torch._utils": "_rebuild_tensor _rebuild_tensor_v2 _rebuild_tensor_v3 _rebuild_parameter _rebuild_parameter_with_state _rebuild_qtensor "
+        "_rebuild_sparse_tensor",
+        "torch.nn.parameter": "Parameter",
+        "torch.storage": "TypedStorage UntypedStorage",
+        "torch.serialization": "_get_layout",
+        "torch.jit._pickle": "restore_type_tag build_intlist build_tensorlist build_doublelist build_boollist build_tensor_from_id",
     }.items()
     for name in names.split()
 )
 
 CODE_MODULES = ("cloudpickle.", "dill.", "joblib.externals.cloudpickle.", "types.")
-CODE_NAMES = _words("types.CodeType types.FunctionType types.CellType types.MethodType types.new_class abc.ABCMeta builtins.type")
+CODE_NAMES = _words(
+    "types.CodeType types.FunctionType types.CellType types.MethodType types.new_class abc.ABCMeta builtins.type torch.storage._load_from_bytes"
+)
 
 # parts of a dotted name that reach what runs things, whatever library they are reached through
 DANGEROUS_PARTS = _words(

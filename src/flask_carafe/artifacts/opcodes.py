@@ -410,13 +410,12 @@ def build(reader: PickleReader) -> None:
 
 @on(b"P")
 def persid_line(reader: PickleReader) -> None:
-    reader.stream.line()
-    raise Broken("it refers to objects outside the file (persistent ids, as PyTorch writes)")
+    reader.push(reader.outside(reader.stream.line().decode()))
 
 
 @on(b"Q")
 def binpersid(reader: PickleReader) -> None:
-    raise Broken("it refers to objects outside the file (persistent ids, as PyTorch writes)")
+    reader.push(reader.outside(reader.stack.pop()))
 
 
 READER = PickleReader  # whoever takes it from here has the table filled

@@ -47,17 +47,20 @@ def read_pickle(path: str | Path, sniffed: Sniffed) -> PickleFacts:
     :raises ArtifactRefused: the file cannot be opened.
     """
     with opened(path) as file, unpacked(file, sniffed.compression) as source:
-        stream = Stream(source, most_unpacked(file))
-        reader = READER(stream)
-        root, broken, too_much = None, "", False
-        try:
-            root = reader.run()
-            trailing = _trailing(stream)
-        except (Truncated, Broken, IndexError, KeyError, ValueError, struct.error, AttributeError, TypeError) as exc:
-            broken, trailing = _reason(exc), 0
-        except (TooMuch, RecursionError, MemoryError) as exc:
-            broken, trailing, too_much = str(exc) or "it is nested too deeply", 0, True
-        return _facts(reader.found, root, broken, too_much, trailing)
+        return follow(Stream(source, most_unpacked(file)), Found())[1]
+
+
+def follow(stream: Stream, found: Found) -> tuple[Any, PickleFacts]:
+    """The stand-in for what one pickle holds, None where it is broken, and all facts in ``found`` up to there."""
+    root, broken, too_much, trailing = None, "", False, 0
+    try:
+        root = READER(stream, found).run()
+        trailing = _trailing(stream)
+    except (Truncated, Broken, IndexError, KeyError, ValueError, struct.error, AttributeError, TypeError) as exc:
+        broken = _reason(exc)
+    except (TooMuch, RecursionError, MemoryError) as exc:
+        broken, too_much = str(exc) or "it is nested too deeply", True
+    return root, _facts(found, root, broken, too_much, trailing)
 
 
 def _reason(exc: Exception) -> str:

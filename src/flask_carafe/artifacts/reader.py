@@ -22,6 +22,7 @@ MOST_TEXT = 300
 MOST_NESTED = 8
 VERSION_OF_XGBOOST = re.compile(rb"version\[#L.{8}((?:[iU].){3})", re.DOTALL)
 COMPUTED = Global("(computed)", "(computed)")
+STORAGE = Global("(storage)", "(storage)")  # of a tensor's numbers, which lie beside the pickle in a PyTorch file
 
 
 class Broken(Exception):
@@ -31,7 +32,8 @@ class Broken(Exception):
 class Found:
     """What one file's readers have come across; shared with the readers of pickles nested in it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_storages: bool = False) -> None:
+        self.has_storages = has_storages
         self.names: dict[tuple[str, str], bool] = {}  # -> called
         self.estimators: list[Estimator] = []
         self.oddities: dict[str, None] = {}
@@ -138,6 +140,15 @@ class PickleReader:
         self.getattrs[1] += 1
         self.name(cls.module, f"{cls.name}.{attribute}")
         return Global(cls.module, f"{cls.name}.{attribute}")
+
+    def outside(self, key: Any) -> Made:
+        """What a persistent id stands for: the numbers of a tensor, where the file around this pickle holds some.
+
+        :raises Broken: nothing lies outside this file.
+        """
+        if not self.found.has_storages:
+            raise Broken("it refers to objects outside the file (persistent ids, as PyTorch writes)")
+        return Made(STORAGE, key)
 
     # -- stack
 

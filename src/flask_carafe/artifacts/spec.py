@@ -131,7 +131,7 @@ def _input_text(value: Any) -> str:
     if isinstance(value, Mapping):
         value = ",".join(f"{name}={hint}" for name, hint in value.items())
     if not isinstance(value, str):
-        raise ConfigError(f"input: got {value!r}, expected text such as image:28x28:L.")
+        raise ConfigError(f"input: got {value!r}, expected text such as image:28x28:L or vector:64.")
     read_inputs(value)
     return value
 

@@ -18,7 +18,10 @@ from ..signature import Field, Signature
 from .options import json_option, model_options, parse_models
 from .output import Mark, cut, heading, line, milliseconds, print_json, table
 
-FORMATS = {"pickle": "pickle", "joblib": "joblib", "skops": "skops", "onnx": "ONNX", "lightgbm": "LightGBM", "python": "Python"}
+FORMATS = {
+    "pickle": "pickle", "joblib": "joblib", "skops": "skops", "onnx": "ONNX", "lightgbm": "LightGBM", "python": "Python",
+    "torchscript": "TorchScript", "torchexport": "torch.export", "torch": "PyTorch",
+}  # fmt: skip
 MOST_FIELDS = 40
 MOST_CHARS = 60
 CODES = {"passed": 0, "looked": 0, "unverified": 0, "refused": 1}

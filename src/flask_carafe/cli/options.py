@@ -20,7 +20,7 @@ MODEL_OPTIONS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
     ("--labels", "labels", "What people call the classes: ham,spam or 0=ham,1=spam", {}),
     ("--columns", "columns", "JSON or pickle with the list of one-hot columns that the model was fitted on.", {"metavar": "FILE"}),
     ("--code", "code", "Python file with functions that the model file looks for in __main__.", {"metavar": "FILE"}),
-    ("--input", "input", "How an input is made: image:28x28:L:invert:0-1, text, document", {}),
+    ("--input", "input", "How an input is made: image:28x28:L:invert:0-1, text, document, vector:64, tensor:3x224x224", {}),
     ("--sample", "sample", "CSV with typical rows: names, ranges and examples are taken from it.", {"metavar": "FILE"}),
     ("--examples", "examples", "CSV with inputs and the prediction expected; the model must give it.", {"metavar": "FILE"}),
     ("--routes", "routes", "More paths at which the model answers: /api", {}),

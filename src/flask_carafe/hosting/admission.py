@@ -9,6 +9,7 @@ import msgspec
 
 from ..artifacts.inspection import Survey, survey
 from ..artifacts.spec import ModelSpec
+from ..artifacts.torchzip import TorchFacts
 from ..artifacts.verdict import Verdict
 from ..signature import Signature
 
@@ -52,8 +53,21 @@ def load_request(spec: ModelSpec, found: Survey) -> dict[str, Any]:
     """The control message that makes a host load these very bytes."""
     files = [{"path": file.path, "format": file.format, "name": file.name, "sha256": file.sha256} for file in found.files]
     message: dict[str, Any] = {"op": "load", "files": files, "options": {"outputs": spec.outputs, "threads": spec.threads}}
+    message["options"] |= tensor_options(spec, found)
     if spec.folder:
         message["options"]["python_path"] = [spec.folder]
     message["code"] = {"path": found.code.path, "name": found.code.name, "sha256": found.code.sha256} if found.code else None
     message["columns"] = {"path": found.columns.path, "name": found.columns.name, "sha256": found.columns.sha256} if found.columns else None
     return message
+
+
+def tensor_options(spec: ModelSpec, found: Survey) -> dict[str, Any]:
+    """What a host should know of the tensors that a model takes, where the model itself may not tell."""
+    torch = found.files[0].torch or TorchFacts()
+    facts = {
+        "inputs": msgspec.to_builtins([hint for hint in spec.inputs if hint.kind in ("image", "vector", "tensor")]),
+        "traced": [{"shape": port.shape[1:], "dtype": port.dtype} for port in torch.inputs],
+        "whole": torch.is_whole,
+        "fields": len(spec.fields),
+    }
+    return {key: value for key, value in facts.items() if value}

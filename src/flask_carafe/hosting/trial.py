@@ -297,5 +297,8 @@ LOAD_HINTS = {
     "hash_mismatch": "The file changed meanwhile; try again when it is whole.",
     "unreadable": "The file must be readable by this user.",
     "no_predict": "Save the fitted model itself, as in joblib.dump(model, 'model.joblib'); name preprocessing steps before it.",
+    "needs_input": "Say what one row is: --input vector:64, --input tensor:3x224x224 or --input image:28x28:L.",
+    "wrong_option": "Leave out what does not fit, or export the model once more.",
+    "missing_module": "Install it beside Carafe, into the same environment.",
     "wrong_format": "Name the files that a fitted model was saved to.",
 }

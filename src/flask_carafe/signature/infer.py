@@ -154,31 +154,47 @@ def _shaped(drafts: list[dict[str, Any]], hints: list[Hint], build: str, hand: A
         draft = next((draft for draft in drafts if hint.field and draft.get("name") == hint.field), None)
         if draft is None and hint.field in list(hand) and len(drafts) == len(list(hand)):
             draft = drafts[list(hand).index(hint.field)]
-        if draft is None and hint.kind == "image" and build == "array":
+        if draft is None and hint.kind in SHAPED and build == "array":
             drafts = [_collapsed(drafts, hint, hand)]
             continue
         if draft is None and len(drafts) == 1:
             draft = drafts[0]
         if draft is None and not drafts:
-            drafts = [draft := {"name": None, "dtype": "float64" if hint.kind == "image" else "text"}]
+            drafts = [draft := {"name": None, "dtype": "float64" if hint.kind in SHAPED else "text"}]
         if draft is None:
             name = drafts[0].get("name") or "photo"
             raise ConfigError(f"input: which field is the {hint.kind}?", f"Write its name before it, as {name}={hint.kind}.")
         draft["name"] = hint.field or draft.get("name")
-        draft["hinted"] = picture(hint, tuple(draft.get("shape") or ())) if hint.kind == "image" else {"kind": hint.kind}
+        draft["hinted"] = _hinted(hint, tuple(draft.get("shape") or ()))
         draft["kind"] = hint.kind
     return drafts
 
 
 def _collapsed(drafts: list[dict[str, Any]], hint: Hint, hand: Any) -> dict[str, Any]:
-    """All numbers of a row as one picture."""
+    """All numbers of a row as one picture, vector or tensor."""
     names = list(hand)
     dtype = drafts[0].get("dtype", "float64") if drafts else "float64"
     shape = (len(drafts),) if drafts else ()
-    made = picture(hint, shape)
+    made = _hinted(hint, shape)
     made["shape"] = (prod(made["shape"]),)
-    made["options"]["flatten"] = True
-    return {"name": hint.field or (names[0] if len(names) == 1 else None), "kind": "image", "dtype": dtype, "hinted": made}
+    if hint.kind == "image":
+        made["options"]["flatten"] = True
+    return {"name": hint.field or (names[0] if len(names) == 1 else None), "kind": hint.kind, "dtype": dtype, "hinted": made}
+
+
+def _hinted(hint: Hint, shape: tuple[int, ...]) -> dict[str, Any]:
+    """Facts of the field that ``hint`` describes, for an input of ``shape``; () where the model does not say.
+
+    :raises ConfigError: it says another number of values than the model takes.
+    """
+    if hint.kind == "image":
+        return picture(hint, shape)
+    if hint.kind not in SHAPED:
+        return {"kind": hint.kind}
+    if shape and prod(shape) != prod(hint.shape):
+        said, takes = (" x ".join(map(str, one)) for one in (hint.shape, shape))
+        raise ConfigError(f"input: got {hint.kind} of {said}, the model takes {takes}.", "Say the size of one row, without the number of rows.")
+    return {"kind": hint.kind, "shape": shape if len(shape) > 1 else hint.shape}
 
 
 # one field

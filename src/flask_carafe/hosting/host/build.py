@@ -104,6 +104,32 @@ class Tensor(Matrix):
         return (array if array.dtype == self.dtype else array.astype(self.dtype)).reshape((n,) + self.shape)
 
 
+class Feeds(object):
+    """Several inputs by name, one frame column each: ``{name: array}``.
+
+    :param ports: ``[(name, shape of one row, dtype)]``; ``order``: for each the place of its frame column.
+    """
+
+    writable = False
+
+    def __init__(self, ports, order):
+        self.ports, self.order = ports, order
+
+    def build(self, columns, n):
+        feed = {}
+        for (name, shape, dtype), i in zip(self.ports, self.order):
+            source = columns[i]
+            if source.dtype >= wire.TEXT:
+                values = objects(source, "")
+            else:
+                values = (floating(source) if source.mask is not None else flat(source)).astype(dtype)
+            feed[name] = values.reshape([n] + list(shape))
+        return feed
+
+    def take(self, batch, rows):
+        return batch if rows is None else {name: values[rows] for name, values in batch.items()}
+
+
 class Texts(object):
     """A list of str from one text column; a missing text is the empty one."""
 

@@ -13,7 +13,8 @@ from . import helpers
 from .refusal import LoadError
 
 MOST_TRACE = 20000
-ALONE = {"onnx": "an ONNX file", "python": "a Python function", "lightgbm": "a LightGBM file"}
+TORCH = {"torchscript", "torchexport", "torch"}
+ALONE = dict({"onnx": "an ONNX file", "python": "a Python function", "lightgbm": "a LightGBM file"}, **{form: "a PyTorch file" for form in TORCH})
 VERSIONS = re.compile(r"from version (\S+) when using version (\S+?)\.? ")
 
 
@@ -54,6 +55,8 @@ def runtime_for(files, options):
         from .runtime_lightgbm import LightgbmRuntime as runtime
     elif formats == {"python"} and len(files) == 1:
         from .runtime_python import PythonRuntime as runtime
+    elif len(files) == 1 and formats <= TORCH:
+        from .runtime_torch import TorchRuntime as runtime
     elif formats & set(ALONE):
         raise LoadError("wrong_format", "%s stands alone: it cannot be chained with other files" % ALONE[sorted(formats & set(ALONE))[0]])
     else:

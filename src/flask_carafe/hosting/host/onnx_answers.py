@@ -4,6 +4,7 @@ import numpy as np
 
 from . import packing, wire
 from .calls import OutputInvalid
+from .tensor_answers import Numbers, Scores
 
 FLOATS = ("tensor(float)", "tensor(double)", "tensor(float16)")
 
@@ -15,14 +16,17 @@ def plan(outputs, given, labels, meaning):
     :param meaning: ``logits`` or ``probabilities`` where the last output is those and nothing else tells the class.
     """
     if meaning:
-        return Scores(len(outputs) - 1, given, labels, meaning)
+        return Scores(len(outputs) - 1, given[-1] if given is not None else None, labels, meaning)
     label = next((i for i, one in enumerate(outputs) if one.type in ("tensor(int64)", "tensor(string)", "tensor(int32)")), None)
     scores = next((i for i, one in enumerate(outputs) if i != label and (one.type.startswith("seq(map") or one.type in FLOATS)), None)
     if label is not None and scores is not None and given is not None:
         found = classes_of(given[label], given[scores], labels)
         if found is not None:
             return Classified(label, scores, found, outputs, given)
-    return Numbers(outputs, given)
+    left_out = [one for one in outputs if not one.type.startswith("tensor(")]
+    numbers = Numbers([None if one in left_out else one.name for one in outputs], given)
+    numbers.warnings += ["the output %s is left out: it has the type %s" % (one.name, one.type) for one in left_out]
+    return numbers
 
 
 def classes_of(label, scores, labels):
@@ -77,61 +81,3 @@ class Classified(object):
         code = wire.FLOAT32 if self.small else wire.FLOAT64
         wide = packing.floats(self._matrix(given[self.scores], n), errors, packing.NUMPY[code])
         return [wire.Packed(wire.INT64, 1, best.astype("<i8").tobytes()), wire.Packed(code, len(self.classes), wide)], errors
-
-
-class Scores(object):
-    """The last output holds logits or probabilities; the class is the best of them."""
-
-    def __init__(self, place, given, labels, meaning):
-        self.place, self.meaning, self.warnings = place, meaning, []
-        width = np.asarray(given[place]).reshape(len(given[place]), -1).shape[1] if given is not None else len(labels or (0, 1))
-        width = max(2, width)
-        self.classes = list(labels) if labels is not None and len(labels) == width else list(range(width))
-
-    def outputs(self):
-        words = {"dtype": "float64", "width": len(self.classes), "classes": self.classes}
-        return [
-            {"name": "prediction", "role": "prediction", "kind": "category", "dtype": "int64", "width": 1, "classes": self.classes},
-            dict(words, name="probabilities", role="probabilities"),
-        ]
-
-    def columns(self, given, n):
-        scores = np.asarray(given[self.place], dtype=np.float64)
-        if len(scores) != n:
-            raise OutputInvalid("the model answered %d rows to %d" % (len(scores), n))
-        wide, best = packing.decide(scores.reshape(n, -1), self.meaning, len(self.classes))
-        errors, first = {}, wire.Packed(wire.INT64, 1, best.astype("<i8").tobytes())
-        return [first, wire.Packed(wire.FLOAT64, len(self.classes), packing.floats(wide, errors))], errors
-
-
-class Numbers(object):
-    """Each output as it is: the first is the prediction, the others are extras under their own names."""
-
-    def __init__(self, outputs, given):
-        self.words, self.codes, self.warnings = [], [], []
-        for i, one in enumerate(outputs):
-            if not one.type.startswith("tensor("):
-                self.warnings.append("the output %s is left out: it has the type %s" % (one.name, one.type))
-                self.codes.append(None)
-                continue
-            value = np.asarray(given[i]) if given is not None else np.zeros((2, 1), np.float32)
-            kind, dtype, code = packing.kind_of(value.dtype, value if value.dtype.kind == "O" else None)
-            width = int(np.prod(value.shape[1:], dtype=np.int64)) if value.ndim > 1 else 1
-            word = {"name": one.name if self.words else "prediction", "role": "extra" if self.words else "prediction", "kind": kind, "dtype": dtype}
-            word.update({"width": width}, **({"vector": True} if width > 1 else {}), **({"float32": True} if dtype == "float32" else {}))
-            self.words.append(word)
-            self.codes.append((code, width))
-
-    def outputs(self):
-        return self.words
-
-    def columns(self, given, n):
-        errors, made = {}, []
-        for value, code in zip(given, self.codes):
-            if code is None:
-                continue
-            value = np.asarray(value)
-            if value.ndim == 0 or len(value) != n or value.size != n * code[1]:
-                raise OutputInvalid("the model answered an array of shape %s to %d rows" % (value.shape, n))
-            made.append(packing.pack(value.reshape(n, -1), code[0], code[1], errors))
-        return made, errors

@@ -3,7 +3,7 @@
 import numpy as np
 import onnxruntime
 
-from . import build, layout, onnx_answers, onnx_bytes, wire
+from . import build, layout, onnx_answers, onnx_bytes
 from .fields import column
 from .opening import open_checked
 from .refusal import LoadError
@@ -121,7 +121,8 @@ class OnnxRuntime(Runtime):
         order = layout.order_of(signature.get("fields") or [], self.columns)
         if signature.get("layout") == "matrix":
             raise LoadError("signature_mismatch", "the model takes several inputs, not a matrix")
-        self.builder = Feeds(self.inputs, order)
+        ports = [(one.name, [extent if isinstance(extent, int) else 1 for extent in one.shape[1:]], NUMPY[one.type]) for one in self.inputs]
+        self.builder = build.Feeds(ports, order)
         return layout.layout_of(signature)
 
     def call(self, batch, n):
@@ -141,26 +142,3 @@ class OnnxRuntime(Runtime):
         if len(one.shape) == 1:
             return batch.reshape(-1)
         return batch.reshape(-1, 1) if batch.ndim == 1 else batch.astype(object) if one.type == "tensor(string)" else batch
-
-
-class Feeds(object):
-    """Several inputs by name: ``{input: array}``, one frame column each."""
-
-    writable = False
-
-    def __init__(self, inputs, order):
-        self.inputs, self.order = inputs, order
-
-    def build(self, columns, n):
-        feed = {}
-        for one, i in zip(self.inputs, self.order):
-            source, wanted = columns[i], NUMPY[one.type]
-            if source.dtype >= wire.TEXT:
-                values = build.objects(source, "")
-            else:
-                values = (build.floating(source) if source.mask is not None else build.flat(source)).astype(wanted)
-            feed[one.name] = values.reshape([n] + [extent if isinstance(extent, int) else 1 for extent in one.shape[1:]])
-        return feed
-
-    def take(self, batch, rows):
-        return batch if rows is None else {name: values[rows] for name, values in batch.items()}

@@ -70,7 +70,7 @@ def import_all(names):
 
 SHARED = {
     "sklearn": ("joblib", "threadpoolctl", "carafe_host.runtime_sklearn"), "onnxruntime": ("carafe_host.runtime_onnx",),
-    "lightgbm": ("carafe_host.runtime_lightgbm",),
+    "lightgbm": ("carafe_host.runtime_lightgbm",), "torch": ("carafe_host.runtime_torch",),
 }
 
 
