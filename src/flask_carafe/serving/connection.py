@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from time import monotonic
+from typing import cast
 
 from ..errors import HostFault
 from ..hosting.frames import CONTROL, HEADER, REPLY, pack_control, read_header
@@ -30,11 +31,11 @@ class Connection(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        made = cast(asyncio.Transport, transport)  # uvloop has transports of its own kind
         if self.ended:  # it was given up while it was being made
-            transport.abort()
+            made.abort()
             return
-        self.transport = transport
+        self.transport = made
         self.loop = asyncio.get_running_loop()
         hello = {"op": "hello", "role": "channel", "token": self.token, "protocol": 1}
         self.transport.write(pack_control(hello, 1, CONTROL))
