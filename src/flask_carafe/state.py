@@ -98,6 +98,7 @@ class CarafeState:
             self.patient_until = monotonic() + FIRST_TABLE_S
             self.engine.on_table.append(self._told)
             self.engine.on_lane = self._new_lane
+            self.engine.on_tick.append(lambda _: self.recorder.flush())
             if loop is not None:
                 self.engine.start(loop)
             else:
@@ -258,7 +259,7 @@ class CarafeState:
 
     def answered(self, model: Model, door: str, rows: int, seconds: float, prediction_id: str) -> None:
         """Count an answer and tell who listens."""
-        self.recorder.request(model.entry.name, model.version_text, door, "ok", rows, seconds)
+        self.recorder.soon((model.entry.name, model.version_text, door, "ok"), rows, seconds)
         if prediction_made.receivers:
             self._send(
                 prediction_made, model=model.entry.name, version=model.entry.version, rows=rows, seconds=seconds,

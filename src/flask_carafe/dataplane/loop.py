@@ -9,8 +9,10 @@ import asyncio
 import gc
 import logging
 import os
+from asyncio import current_task
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -36,29 +38,16 @@ LARGE_BYTES = 256 << 10
 LIVE: Reply = (200, [("content-type", "application/json"), ("cache-control", "no-store")], b'{"status":"alive"}')
 
 
-class Watch:
-    """Sees whether a client is still there, once its answer has taken long, and cancels its wait if not."""
+def watch(protocol: Any, waiting: asyncio.Task[Any] | None) -> None:
+    """See from now on whether the client is still there, until the task that waits for its answer has ended; cancel that when it has left."""
+    assert waiting is not None  # requests are answered in tasks
 
-    __slots__ = ("protocol", "task", "waiting")
+    async def gone() -> None:
+        await protocol.client_disconnect()
+        waiting.cancel()
 
-    def __init__(self, protocol: Any) -> None:
-        self.protocol = protocol
-        self.task: asyncio.Task[None] | None = None
-        self.waiting = asyncio.current_task()
-
-    def begin(self) -> None:
-        """Watch from now on."""
-        self.task = asyncio.get_running_loop().create_task(self._gone())
-
-    def end(self) -> None:
-        """Watch no more."""
-        if self.task is not None:
-            self.task.cancel()
-
-    async def _gone(self) -> None:
-        await self.protocol.client_disconnect()
-        if self.waiting is not None:
-            self.waiting.cancel()
+    watcher = asyncio.get_running_loop().create_task(gone())
+    waiting.add_done_callback(lambda _: watcher.cancel())
 
 
 async def _say(reply: Reply, protocol: Any) -> None:
@@ -73,6 +62,7 @@ class LoopDoor:
 
     def __init__(self, app: Flask, state: CarafeState, prefix: str = "") -> None:
         self.state, self.prefix = state, prefix
+        self.trusted = state.settings.trusted_hosts
         self.bridge = Bridge(app, state.settings.threads)
         self.routes = Routes()
         self.reading_bytes = 0
@@ -109,7 +99,7 @@ class LoopDoor:
             if self.prefix:
                 path = path[len(self.prefix) :] if path.startswith(self.prefix + "/") else ""
             route = self.routes.find(self.state.engine.table, path)
-            if route is not None and is_trusted(scope.headers.get("host"), self.state.settings.trusted_hosts):
+            if route is not None and (not self.trusted or is_trusted(scope.headers.get("host"), self.trusted)):
                 return self._predict(route, path, scope, protocol)
         elif path == "/livez" and scope.method in ("GET", "HEAD"):
             return _say(LIVE, protocol)
@@ -117,15 +107,16 @@ class LoopDoor:
 
     async def _predict(self, route: Route, path: str, scope: Any, protocol: Any) -> None:
         began = monotonic()
-        state, get = self.state, scope.headers.get
+        state, engine, get = self.state, self.state.engine, scope.headers.get
         speak, model = route
         prediction_id = state.ids.next()
         told = request_id(get("x-request-id"), prediction_id)
-        watch = Watch(protocol)
+        leaving = partial(watch, protocol, current_task())
         try:
             patience = timeout_s(get("x-request-timeout-ms"), state.settings.predict_timeout_s)
             said = await self._read(get("content-length"), protocol)
-            model = (self.routes.find(state.engine.table, path) or route).model  # a new version may have come while the body did
+            if engine.table is not self.routes.table:  # a new version may have come while the body did
+                model = (self.routes.find(engine.table, path) or route).model
             encoding = get("content-encoding")
             if len(said) < LARGE_BYTES and not encoding:
                 rows, memo = speak.read(model, get, said)
@@ -134,8 +125,9 @@ class LoopDoor:
             if memo is not None:
                 patience = getattr(memo, "timeout_s", None) or patience
             if model.streams and (events := speak.events(model, get, memo, prediction_id, told)) is not None:
-                return await self._stream(Sender(state, model, events, scope, protocol), rows, monotonic() + patience, began, get("origin"), watch)
-            answer = await ask(state.engine, model, rows, monotonic() + patience, watch.begin, prediction_id)
+                leaving()
+                return await self._stream(Sender(state, model, events, scope, protocol), rows, monotonic() + patience, began, get("origin"))
+            answer = await ask(engine, model, rows, monotonic() + patience, leaving, prediction_id)
             if answer.errors:
                 checked(model, answer)
             status, sent, body = speak.write(model, answer, rows, memo, prediction_id, told, get)
@@ -147,21 +139,16 @@ class LoopDoor:
             status, sent, body = 499, [], b""
         except Exception:  # the last resort: a fault of ours, answered as one
             status, sent, body = speak.unexpected(told)
-        watch.end()
         if state.settings.cors_origins:
             allow_origin(state.settings.cors_origins, get("origin"), sent)
         protocol.response_bytes(status, sent, body)
 
-    async def _stream(  # noqa: PLR0917 - all that one answer hangs on
-        self, sender: Sender, rows: Rows | Pending, deadline: float, began: float, origin: str | None, watch: Watch
-    ) -> None:
+    async def _stream(self, sender: Sender, rows: Rows | Pending, deadline: float, began: float, origin: str | None) -> None:
         """Send a streamed answer, as long as its client is there."""
         more: Headers = []
         if self.state.settings.cors_origins:
             allow_origin(self.state.settings.cors_origins, origin, more)
-        watch.begin()
         await sender.send(rows, deadline, began, more)
-        watch.end()
 
     async def _read_beside(self, speak: Protocol, model: Model, get: Get, said: bytes, encoding: str | None) -> tuple[Rows | Pending, Any]:
         """Read a body that may take a while, or that must be unpacked, in a thread: the loop is everyone's."""
@@ -178,7 +165,7 @@ class LoopDoor:
             raise TooLarge("The body", show_size(most))
         if self.reading_bytes + size > settings.reading_bytes:
             raise TooMuchAtOnce
-        task = asyncio.current_task()
+        task = current_task()
         assert task is not None
         self.readers[task] = monotonic() + settings.body_timeout_s
         self.reading_bytes += size
