@@ -12,6 +12,11 @@ Fixed dtypes hold ``rows * width`` values row-major. ``text``, ``json`` and ``by
 lengths and then the bytes. The bitmap has one bit per value, least significant first, 1 where the value is missing.
 Missing floats are NaN and need none. Control frames (hello, load, describe, …) have no columns: their body is JSON.
 An answer with flag ``HAS_ERRORS`` carries one more column, dtype json, width 1, rows 1: ``[[row, code, message], …]``.
+
+A stream frame is a predict frame of one row, answered value by value: each a part frame, laid out as an answer of one row. A
+part of no rows and columns says that the host is alive and at other streams. An answer frame ends it: of no rows, or of one with
+its error. Credit and cancel frames are headers alone; the ``rows`` of credit are values that the peer has room for beyond
+those it said before. A connection carries one stream.
 """
 
 from __future__ import annotations
@@ -30,6 +35,7 @@ MAGIC = b"CRF1"
 HEADER = struct.Struct("<4sBBHIIII")
 COLUMN = struct.Struct("<BBHIII")
 PREDICT, ANSWER, CONTROL, REPLY = 1, 2, 3, 4  # kinds
+STREAM, PART, CREDIT, CANCEL = 5, 6, 7, 8
 HAS_ERRORS = 1  # flag of an answer
 HAS_BITMAP = 1  # flag of a column
 MOST_BYTES = 1 << 30
@@ -95,8 +101,15 @@ def pack_control(message: Any, frame_id: int = 0, kind: int = CONTROL) -> bytes:
     return HEADER.pack(MAGIC, kind, 0, 0, frame_id, 0, len(body), 0) + body
 
 
-def pack_predict(frame_id: int, pieces: Sequence[Rows], dtypes: Sequence[int], widths: Sequence[int]) -> bytes:
-    """One predict frame of all rows of ``pieces``, in order; ``dtypes`` and ``widths`` describe the columns."""
+def pack_word(kind: int, frame_id: int, rows: int = 0) -> bytes:
+    """A frame that is nothing but its header: credit or cancel."""
+    return HEADER.pack(MAGIC, kind, 0, 0, frame_id, rows, 0, 0)
+
+
+def pack_predict(
+    frame_id: int, pieces: Sequence[Rows], dtypes: Sequence[int], widths: Sequence[int], kind: int = PREDICT
+) -> bytes:
+    """One predict (or stream) frame of all rows of ``pieces``, in order; ``dtypes`` and ``widths`` describe the columns."""
     rows = 0
     for piece in pieces:
         rows += piece.n
@@ -114,7 +127,7 @@ def pack_predict(frame_id: int, pieces: Sequence[Rows], dtypes: Sequence[int], w
         heads.append(COLUMN.pack(dtype, flags, 0, widths[i], len(lengths), len(data)))
         parts += (bitmap, lengths, data)
         size += COLUMN.size + len(bitmap) + len(lengths) + len(data)
-    return b"".join((HEADER.pack(MAGIC, PREDICT, 0, len(dtypes), frame_id, rows, size, 0), *heads, *parts))
+    return b"".join((HEADER.pack(MAGIC, kind, 0, len(dtypes), frame_id, rows, size, 0), *heads, *parts))
 
 
 def read_predict(frame: bytes) -> tuple[int, list[tuple[int, int, Chunk]]]:

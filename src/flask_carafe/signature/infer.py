@@ -56,6 +56,8 @@ def infer(description: Mapping[str, Any], spec: Any = None, sample: Sample | Non
     _check_unique(fields)
     outputs = apply_labels(msgspec.convert(description.get("outputs") or [], tuple[Output, ...]), getattr(spec, "labels", ()))
     signature = _laid_out(fields, outputs, build, named, getattr(spec, "extra", "") or "forbid")
+    if description.get("streams"):
+        signature = msgspec.structs.replace(signature, streams=True)
     try:
         Encoder(signature)
     except InvalidInput as exc:

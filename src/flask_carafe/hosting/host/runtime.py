@@ -15,6 +15,7 @@ class Runtime(object):
 
     name = ""
     merges = True
+    streams = False  # it answers one row value by value: ``stream(batch)`` gives an iterator, ``part(value)`` its columns
     layout = None  # of the frames, for runtimes that need no signature
 
     def __init__(self):
@@ -30,7 +31,7 @@ class Runtime(object):
         return {
             "runtime": self.name, "libraries": libraries, "estimator": self.estimator, "recorded": self.recorded, "outputs": self.output_words,
             "input": {"build": self.input_build, "named": self.named, "columns": columns}, "max_batch_rows": self.max_batch_rows,
-            "warnings": self.warnings,
+            "streams": self.streams, "warnings": self.warnings,
         }
 
     @property

@@ -1,9 +1,11 @@
 """A Python function or class, found by ``package.module:name`` or ``file.py:name``; type hints are its signature.
 
 A function is asked once a row, with the fields as keywords. A class is made once; ``load()`` is called if it has one, and
-``predict(rows)`` gets a list of dicts and returns one answer a row.
+``predict(rows)`` gets a list of dicts and returns one answer a row. One that yields streams: it is asked for one row, and what
+it yields are the values of its answer. A predict frame gets the first of them alone, which is enough for a trial.
 """
 
+import collections.abc
 import datetime
 import importlib
 import inspect
@@ -21,6 +23,7 @@ from .refusal import LoadError
 from .runtime import Runtime
 
 SIMPLE = {str: ("text", "text"), int: ("integer", "int64"), float: ("number", "float64"), bool: ("boolean", "bool")}
+YIELDING = (typing.Iterator, typing.Generator, collections.abc.Iterator, collections.abc.Generator)
 INSTANTS = (datetime.datetime, datetime.date)
 
 
@@ -100,6 +103,22 @@ def _choices(hint):
     return list(values) if values and "Literal" in type(hint).__name__ else []
 
 
+def yields(function, hint):
+    """Whether ``function`` gives its answer bit by bit: it has a ``yield``, or its hint says so.
+
+    :raises LoadError: an asynchronous generator.
+    """
+    written = inspect.unwrap(function)
+    if getattr(inspect, "isasyncgenfunction", bool)(written):
+        raise LoadError("wrong_format", "%s is an async generator: write it with def and yield" % getattr(written, "__name__", "it"))
+    return inspect.isgeneratorfunction(written) or _origin(hint) in YIELDING
+
+
+def item_of(hint):
+    """``T`` of ``List[T]``, ``Iterator[T]`` or ``Generator[T, …]``."""
+    return (getattr(hint, "__args__", None) or (None,))[0]
+
+
 def hints_of(function):
     """Type hints, or nothing where they cannot be resolved."""
     try:
@@ -126,7 +145,9 @@ class PythonRuntime(Runtime):
         elif callable(found):
             self.function, self.instance = found, None
             self.columns = self._parameters(found)
-            self._outputs(hints_of(found).get("return"))
+            returned = hints_of(found).get("return")
+            self.streams = yields(found, returned)
+            self._outputs(item_of(returned) if self.streams else returned)
         else:
             raise LoadError("no_predict", "%s is no function and no class" % self.estimator)
         for name in ("numpy", "pandas", "torch", "sklearn"):
@@ -145,8 +166,8 @@ class PythonRuntime(Runtime):
         hints = hints if isinstance(hints, dict) else {}
         self.columns = [field_of(name, hints.get(name, empty), empty) for name in fields if not name.startswith("_")]
         returned = hints_of(self.instance.predict).get("return")
-        inner = getattr(returned, "__args__", None) or (None,)
-        self._outputs(inner[0] if _origin(returned) in (list, typing.List) else None)
+        self.streams = yields(self.instance.predict, returned)
+        self._outputs(item_of(returned) if self.streams or _origin(returned) in (list, typing.List) else None)
 
     @staticmethod
     def _parameters(function):
@@ -160,10 +181,13 @@ class PythonRuntime(Runtime):
         return made
 
     def _outputs(self, hint):
+        """What the hint of one answer says; values of a stream are held to it and travel as JSON, as does the list of them."""
         choices = _choices(hint)
         if choices and {type(choice) for choice in choices} == {str}:
             hint = str
         kind, dtype = SIMPLE.get(hint, ("json", "json"))
+        self.value_code = wire.DTYPES[dtype]
+        dtype = "json" if self.streams else dtype
         self.output_words = [{"name": "prediction", "role": "prediction", "kind": kind, "dtype": dtype, "width": 1}]
 
     def configure(self, signature):
@@ -181,7 +205,9 @@ class PythonRuntime(Runtime):
 
     def call(self, batch, n):
         errors = {}
-        if self.function is not None:
+        if self.streams:
+            answers = [self._first(row) for row in batch]
+        elif self.function is not None:
             answers = [self._ask(row, place, errors) for place, row in enumerate(batch)]
         else:
             answers = self.instance.predict(batch)
@@ -191,6 +217,35 @@ class PythonRuntime(Runtime):
                 raise OutputInvalid("predict returned %s to %d rows" % (told, n))
         code = wire.DTYPES[self.output_words[0]["dtype"]]
         return [pack_values(list(answers), code, errors)], errors
+
+    def stream(self, batch):
+        """An iterator over the values of one row's answer."""
+        return iter(self.function(**self._known(batch[0])) if self.function is not None else self.instance.predict(batch))
+
+    def part(self, value):
+        """One value of a stream as columns.
+
+        :raises OutputInvalid: it is not what the hint says, or no JSON.
+        """
+        errors = {}
+        packed = pack_values([value], self.value_code, errors)
+        if self.value_code != wire.JSON and not errors:
+            packed = pack_values([value], wire.JSON, errors)
+        if errors:
+            raise OutputInvalid(errors[0][1])
+        return [packed]
+
+    def _first(self, row):
+        """A list of the first value alone."""
+        values = self.stream([row])
+        try:
+            value = next(values, self)
+            if value is self:
+                raise OutputInvalid("it yielded nothing")
+            self.part(value)
+            return [value]
+        finally:
+            getattr(values, "close", int)()
 
     def _ask(self, row, place, errors):
         """One answer of a function; a row that raises is asked once and fails alone, since functions may have effects."""

@@ -2,7 +2,7 @@
 
 A connection says hello first, with the token; until then it may send little and stays for five seconds at most. Frames
 on one connection are answered in order. Predict frames that are waiting when the loop turns, on whatever connections,
-travel through the model together as long as they fit in ``max_batch_rows``.
+travel through the model together as long as they fit in ``max_batch_rows``. Then one stream takes a step: see :mod:`.streams`.
 """
 
 import hmac
@@ -14,7 +14,7 @@ import struct
 import sys
 import time
 
-from . import birth, calls, memory, wire
+from . import birth, calls, memory, streams, wire
 from .loading import explain, load
 from .refusal import LoadError
 
@@ -49,6 +49,7 @@ class Server(object):
         self.buffer = bytearray(READ_BYTES)
         self.view = memoryview(self.buffer)
         self.connections, self.waiting = set(), []
+        self.streams = streams.Streams(self._send)
         self.model = None  # a loaded runtime
         self.layout, self.max_batch_rows = None, 256
         self.stopping = False
@@ -61,11 +62,14 @@ class Server(object):
         """Turn until told to stop, or until nobody has been connected for ``idle_s`` seconds."""
         while not self.stopping:
             self._arm()
-            events = self.selector.select(1.0)
+            events = self.selector.select(0.0 if self.streams.ready() else 1.0)
             for key, mask in events:
                 self._serve(key.data, mask)
             if self.waiting:
                 self.flush()
+            stream = self.streams.ready()
+            if stream:
+                self.streams.step(stream)
             if not events or not self.connections:
                 self._look_round()
         self._leave()
@@ -109,6 +113,7 @@ class Server(object):
         connection = Connection(sock)
         self.connections.add(connection)
         self.selector.register(sock, selectors.EVENT_READ, connection)
+        self._read(connection)  # what it has said already need not wait for another turn
 
     def _is_ours(self, sock):
         """Whether the peer runs as the user that the host was told; where the system cannot tell, the token decides."""
@@ -138,6 +143,13 @@ class Server(object):
         if frame.kind == wire.PREDICT:
             self._check(connection, frame)
             self.waiting.append((connection, frame))
+            return
+        if frame.kind in (wire.STREAM, wire.CREDIT, wire.CANCEL):
+            if frame.kind == wire.STREAM:
+                self._check(connection, frame)
+                if not self.model.streams:
+                    raise wire.WireError("a stream of a model that does not yield")
+            self.streams.take(connection, frame, self.model)
             return
         if self.waiting:
             self.flush()
@@ -224,7 +236,8 @@ class Server(object):
     def _status(self):
         return {
             "ok": True, "id": self.id, "pid": os.getpid(), "state": self.state, "memory_bytes": memory.private_bytes(), "frames": self.frames,
-            "rows": self.rows, "calls": self.calls, "connections": len(self.connections), "uptime_s": round(time.monotonic() - self.began_at, 3),
+            "rows": self.rows, "calls": self.calls, "connections": len(self.connections), "streams": len(self.streams.open),
+            "uptime_s": round(time.monotonic() - self.began_at, 3),
         }
 
     def flush(self):
@@ -288,6 +301,7 @@ class Server(object):
         if connection.role:
             self.last_peer_at = time.monotonic()
         self.connections.discard(connection)
+        self.streams.drop(connection)
         self.selector.unregister(connection.sock)
         connection.sock.close()
 

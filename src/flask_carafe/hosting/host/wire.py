@@ -10,11 +10,13 @@ MAGIC = b"CRF1"
 HEADER = struct.Struct("<4sBBHIIII")
 COLUMN = struct.Struct("<BBHIII")
 PREDICT, ANSWER, CONTROL, REPLY = 1, 2, 3, 4
+STREAM, PART, CREDIT, CANCEL = 5, 6, 7, 8
 HAS_ERRORS = 1
 HAS_BITMAP = 1
 MOST_BYTES = 1 << 30
 MOST_ROWS = 1 << 20
 MOST_COLUMNS = 1 << 15
+MOST_CREDIT = 1 << 10
 
 FLOAT64, FLOAT32, INT64, BOOL, TEXT, JSON, BYTES = 1, 2, 3, 4, 5, 6, 7
 DTYPES = {"float64": 1, "float32": 2, "int64": 3, "bool": 4, "text": 5, "json": 6, "bytes": 7}
@@ -27,7 +29,10 @@ class WireError(Exception):
 
 
 class Frame(object):
-    """One frame: ``columns`` of a predict frame, or the decoded JSON ``message`` of a control frame."""
+    """One frame: ``columns`` of a predict or stream frame, or the decoded JSON ``message`` of a control frame.
+
+    ``rows`` of a credit frame is how many values more may be sent.
+    """
 
     __slots__ = ("columns", "frame_id", "kind", "message", "rows")
 
@@ -151,7 +156,10 @@ def read(data, at, size):
         raise WireError("flags that are not known")
     if kind == CONTROL and not n_columns and not rows:
         return Frame(kind, frame_id, 0, [], _message(data[at + HEADER.size : at + size]))
-    if kind != PREDICT or not 0 < rows <= MOST_ROWS or not 0 < n_columns <= MOST_COLUMNS:
+    if kind in (CREDIT, CANCEL) and not n_columns and size == HEADER.size and rows <= MOST_CREDIT:
+        return Frame(kind, frame_id, rows, [], None)
+    most = {PREDICT: MOST_ROWS, STREAM: 1}.get(kind, 0)
+    if not 0 < rows <= most or not 0 < n_columns <= MOST_COLUMNS:
         raise WireError("a frame of kind %d, %d columns, %d rows" % (kind, n_columns, rows))
     return Frame(kind, frame_id, rows, _columns(data, at + HEADER.size, at + size, n_columns, rows), None)
 
@@ -247,8 +255,13 @@ def blank(dtype, width, rows):
     return Packed(dtype, width, bytes(rows * width * SIZES[dtype]))
 
 
-def answer(frame_id, rows, columns, errors):
-    """An answer frame, as a list of bytes; ``errors`` are ``[row, code, message]`` each."""
+def word(kind, frame_id, rows):
+    """A frame that is nothing but its header."""
+    return HEADER.pack(MAGIC, kind, 0, 0, frame_id, rows, 0, 0)
+
+
+def answer(frame_id, rows, columns, errors, kind=ANSWER):
+    """An answer frame, or a part of a stream, as bytes; ``errors`` are ``[row, code, message]`` each."""
     heads, parts, size = [], [], 0
     count = len(columns) + (1 if errors else 0)
     if errors:
@@ -261,5 +274,5 @@ def answer(frame_id, rows, columns, errors):
         heads.append(COLUMN.pack(column.dtype, 0, 0, column.width, len(lengths), len(data)))
         parts += (lengths, data)
         size += COLUMN.size + len(lengths) + len(data)
-    head = HEADER.pack(MAGIC, ANSWER, HAS_ERRORS if errors else 0, count, frame_id, rows, size, 0)
+    head = HEADER.pack(MAGIC, kind, HAS_ERRORS if errors else 0, count, frame_id, rows, size, 0)
     return b"".join([head] + heads + parts)
