@@ -15,6 +15,7 @@ import msgspec
 
 from .artifacts.spec import ModelSpec, limited
 from .config import Settings
+from .config.secret import key_for
 from .errors import CarafeError
 from .hosting.ensure import ensure_steward
 from .hosting.frames import Header
@@ -66,6 +67,7 @@ class CarafeState:
         self._complaints: dict[str, str] = {}
         self.recorder = Recorder(None)
         self.journal: journals.Journal | None = None
+        self._hash_key = b""
         self._tapes: weakref.WeakKeyDictionary[Model, journals.Tape | None] = weakref.WeakKeyDictionary()  # of functions
         settings = self.settings
         limits = Limits(
@@ -133,9 +135,15 @@ class CarafeState:
     def _tape(self, model: Model) -> journals.Tape | None:
         """Where the answers of ``model`` are written down; None where they are not."""
         entry = model.entry
-        if self.journal is None or entry.signature is None:
+        if self.journal is None or entry.signature is None or not entry.journal.on:
             return None
-        return journals.Tape(self.journal, journals.facts_of(entry.name, entry.version, entry.digest, entry.signature))
+        share = self.settings.journal_sample if entry.journal.sample is None else entry.journal.sample
+        kept = journals.Kept(entry.signature, entry.journal, share, self._journal_key)
+        return journals.Tape(self.journal, entry.name, entry.version, entry.digest, kept)
+
+    def _journal_key(self) -> bytes:
+        self._hash_key = self._hash_key or key_for(self.settings, "carafe-journal")
+        return self._hash_key
 
     def _new_lane(self, lane: Lane, model: Model) -> None:
         count, tape = self.recorder.frame, self._tape(model)

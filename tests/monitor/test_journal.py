@@ -7,8 +7,9 @@ from time import monotonic
 
 import pytest
 
+from flask_carafe.artifacts.journal import JournalRules
 from flask_carafe.hosting.frames import DTYPES, read_header
-from flask_carafe.monitor.journal import Journal, Limits, Tape, facts_of
+from flask_carafe.monitor.journal import Journal, Kept, Limits, Tape
 from flask_carafe.monitor.journal.reader import Frame, read
 from flask_carafe.serving.channel import Channel
 from flask_carafe.serving.lane import Lane
@@ -79,8 +80,8 @@ def records(journal: Journal) -> list[dict[str, object]]:
     return [record for frame in frames(journal) for record in frame.records()]
 
 
-def tape(journal: Journal, signature: Signature = PLAIN) -> Tape:
-    return Tape(journal, facts_of("m", 1, "digest", signature))
+def tape(journal: Journal, signature: Signature = PLAIN, share: float = 1.0, **rules: object) -> Tape:
+    return Tape(journal, "m", 1, "digest", Kept(signature, JournalRules(**rules), share, lambda: b"key"))
 
 
 def test_an_answer_is_on_disk_before_its_waiter_is_told(journal):
@@ -113,3 +114,96 @@ def test_what_nobody_waited_for_any_more_is_marked(journal):
     line.channel.tick(monotonic() + 1.0)
     line.channel.answer(*nonce_answer(frame), monotonic())
     assert [(record["id"], record.get("late", False)) for record in records(journal)] == [("stays", False), ("left", True)]
+
+
+KINDS = Signature(
+    fields=(
+        Field(name="nonce", kind="number"),
+        Field(name="email", kind="text", dtype="text", nullable=True),
+        Field(name="salary", kind="number"),
+        Field(name="photo", kind="image", shape=(2, 2)),
+        Field(name="essay", kind="text", dtype="text"),
+    ),
+    outputs=(Output(name="prediction", kind="integer", dtype="int64"),),
+)
+MATRIX = Signature(
+    fields=tuple(Field(name=name, kind="number") for name in ("nonce", "salary", "age")), outputs=PLAIN.outputs, layout="matrix", named=True
+)
+
+
+class KindsLine(Line):
+    def rows(self, *nonces: float) -> Rows:
+        long = ["x" * 20_000 if nonce == 2 else "short" for nonce in nonces]
+        emails = [None if nonce == 3 else "ada@example.org" for nonce in nonces]
+        photos = [[1.0, 2.0, 3.0, nonce] for nonce in nonces]
+        return pack(self.signature, [list(nonces), emails, [1e5] * len(nonces), photos, long], len(nonces), False)
+
+
+def test_fields_are_hashed_dropped_or_kept_as_the_rules_say_and_large_values_stand_as_their_hash(journal):
+    line = KindsLine(tape(journal, KINDS, fields={"email": "hashed", "salary": "dropped"}), KINDS)
+    for nonce in (1, 2, 3):
+        line.ask(f"id-{nonce}", nonce)
+    line.ask("two", 1, 11)
+    line.turn()
+    found = {(record["id"], record["row"]): record for record in records(journal)}
+    first, second, third = (found[f"id-{nonce}", 0]["inputs"] for nonce in (1, 2, 3))
+    assert list(first) == ["nonce", "email", "photo", "essay"]
+    assert first["email"] == second["email"] and len(first["email"]["hash"]) == 32 and third["email"] is None
+    assert first["photo"]["bytes"] == 32 and first["photo"]["hash"] != second["photo"]["hash"]
+    assert (first["essay"], second["essay"]["bytes"]) == ("short", 20_000)
+    assert [found[f"id-{nonce}", 0]["prediction"] for nonce in (1, 2, 3)] == [1, 2, 3]
+    assert found["two", 1]["error"] == "model_error: model_error"  # what the model said may quote a value
+    raw = b"".join(path.read_bytes() for path in journal.folder.iterdir())
+    assert b"ada@example" not in raw and struct.pack("<d", 1e5) not in raw and b"nonce 11" not in raw
+
+
+def test_one_field_of_a_matrix_can_be_left_out(journal):
+    line = Line(tape(journal, MATRIX, fields={"salary": "dropped", "age": "hashed"}), MATRIX)
+    rows = pack(MATRIX, [[5.0, 6.0], [1e5, 2e5], [33.0, 33.0]], 2, False)
+    line.lane.arrive(rows, monotonic() + 2, monotonic(), lambda _: None, "id")
+    frame = line.channel.send(monotonic())
+    line.channel.answer(*scripted_answer(matrix_nonces(frame)), monotonic())
+    first, second = (record["inputs"] for record in records(journal))
+    assert (first["nonce"], second["nonce"]) == (5.0, 6.0) and first["age"] == second["age"] and list(first) == ["nonce", "age"]
+
+
+def matrix_nonces(frame: bytes) -> bytes:
+    """As a frame of one column that holds the first number of each row."""
+    header = read_header(frame)
+    values = struct.unpack(f"<{3 * header.rows}d", frame[-24 * header.rows :])[::3]
+    data = struct.pack(f"<{header.rows}d", *values)
+    return b"".join([frame[:24], struct.pack("<BBHIII", DTYPES["float64"], 0, 0, 1, 0, len(data)), data])
+
+
+def test_a_share_of_predictions_is_kept_with_all_their_rows_and_their_own_answers(journal):
+    line = Line(tape(journal, share=0.5), most_rows=16)
+    for nonce in range(1, 200, 2):
+        line.ask(f"{nonce}", nonce, nonce + 1.0)
+    line.turn()
+    rows: dict[str, list[int]] = {}
+    for record in records(journal):
+        nonce = int(record["id"]) + record["row"]
+        assert record["inputs"]["nonce"] == nonce
+        assert record.get("prediction", nonce) == nonce and ("error" in record) == (nonce % 11 == 0)
+        rows.setdefault(record["id"], []).append(record["row"])
+    assert 20 < len(rows) < 80 and all(found == [0, 1] for found in rows.values())
+
+
+def test_answers_that_are_not_kept_leave_their_errors(journal):
+    line = Line(tape(journal, answer="dropped"))
+    line.ask("good", 5.0)
+    line.turn()
+    line.ask("bad", 11.0)
+    line.turn()
+    good, bad = records(journal)
+    assert "prediction" not in good and "error" not in good and bad["error"] == "model_error: nonce 11"
+
+
+def test_a_fault_in_the_journal_costs_no_prediction(journal, lost):
+    def broken() -> bytes:
+        raise OSError("no secret to be had")
+
+    line = KindsLine(Tape(journal, "m", 1, "", Kept(KINDS, JournalRules(fields={"email": "hashed"}), 1.0, broken)), KINDS)
+    line.ask("id", 1.0)
+    line.turn()
+    assert line.told["id"].n == 1 and lost == {"m": 1}

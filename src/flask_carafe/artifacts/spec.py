@@ -15,6 +15,7 @@ from ..errors import ConfigError
 from ..signature import Scalar
 from .hints import InputHint, nearest, read_fields, read_inputs, read_labels, split
 from .intake import hash_file
+from .journal import USUAL, JournalRules, read_journal
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 DOTTED = re.compile(r"[A-Za-z_][\w.]*")
@@ -53,6 +54,7 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     required: bool = False
     strict_versions: bool = False
     extra: Literal["forbid", "ignore"] = "forbid"
+    journal: JournalRules = USUAL
     folder: str = ""  # where ``package.module`` is looked for; :func:`located` fills it in
 
     @property
@@ -156,8 +158,8 @@ def _truth(key: str, value: Any) -> bool:
     raise ConfigError(f"{key}: got {value!r}, expected true or false.")
 
 
-READERS = {"files": _files, "fields": read_fields, "labels": read_labels, "routes": _routes, "input": _input_text}
-READERS_EMPTY = {"input": ""}
+READERS = {"files": _files, "fields": read_fields, "labels": read_labels, "routes": _routes, "input": _input_text, "journal": read_journal}
+READERS_EMPTY: dict[str, Any] = {"input": "", "journal": USUAL}
 CHOICES = {"outputs": ("", "logits", "probabilities"), "extra": ("forbid", "ignore")}
 
 

@@ -30,6 +30,7 @@ MODEL_OPTIONS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
     ("--model-threads", "threads", "Threads that the model may compute with.", {"type": int}),
     ("--extra", "extra", "A key that is no field: an error (forbid, the default) or passed over.", {"type": click.Choice(["forbid", "ignore"])}),
     ("--required", "required", "While this model has no host the server says that it is not ready.", {"is_flag": True, "default": None}),
+    ("--journal", "journal", "What the journal keeps: off, or name=hashed,city=dropped", {}),
     ("--description", "description", "A sentence for the model's page.", {}),
     ("--strict-versions", "strict_versions", "Refuse a file saved by another minor version of its library.", {"is_flag": True, "default": None}),
 )  # fmt: skip

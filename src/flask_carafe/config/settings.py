@@ -84,6 +84,7 @@ class Settings:
     body_timeout_s: float = _setting(30.0, "How long a client may take to send its body.", "Limits", least=0.1)
 
     journal: bool = _setting(True, "Keep a record of predictions on disk, in `journal` in the home.", "Journal")
+    journal_sample: float = _setting(1.0, "Share of predictions that the journal keeps; a model's own `sample` wins.", "Journal", least=0, most=1)
     journal_segment_bytes: int = _setting(16 * MIB, "A file of the journal is closed at this size.", "Journal", least=4096)
     journal_segment_s: float = _setting(60.0, "A file of the journal is closed at this age.", "Journal", least=1)
     journal_keep_bytes: int = _setting(1024 * MIB, "Most of the journal that is kept; the oldest goes first.", "Journal", least=0)

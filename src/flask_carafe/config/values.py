@@ -97,7 +97,8 @@ def _truth(raw: Any) -> bool:
 
 def _number(setting: Setting, wanted: type, raw: Any) -> int | float:
     units: Mapping[str, float] = {"bytes": SIZES, "s": SPANS}.get(setting.unit, {"": 1})
-    expected = {"bytes": 'a size such as "16 MiB"', "s": 'a time such as "2 s" or "500 ms"'}.get(setting.unit, "a whole number")
+    number = "a whole number" if wanted is int else "a number"
+    expected = {"bytes": 'a size such as "16 MiB"', "s": 'a time such as "2 s" or "500 ms"'}.get(setting.unit, number)
     if isinstance(raw, str):
         parts = re.fullmatch(r"\s*([0-9][0-9_]*(?:\.[0-9]+)?(?:e[-+][0-9]+)?)\s*([A-Za-z]*)\s*", raw)
         if not parts or parts[2].lower() not in units:

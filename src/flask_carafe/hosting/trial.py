@@ -137,7 +137,9 @@ class Trial:
         """What the version takes and gives. :raises TrialFailed: what was said by hand does not fit the model."""
         try:
             sample: Sample | None = await asyncio.to_thread(read_sample, self.spec.sample) if self.spec.sample else None
-            return infer(description, self.spec, sample)
+            signature = infer(description, self.spec, sample)
+            self.spec.journal.fits(signature)
+            return signature
         except ConfigError as exc:
             raise TrialFailed(str(exc), exc.hint) from exc
 

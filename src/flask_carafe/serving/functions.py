@@ -14,6 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
+from ..artifacts.journal import USUAL, JournalRules
 from ..artifacts.spec import from_options
 from ..errors import ConfigError
 from ..signature import Field, Output, Signature
@@ -39,32 +40,37 @@ class Function(msgspec.Struct, frozen=True, kw_only=True):
     signature: Signature
     description: str = ""
     routes: tuple[str, ...] = ()
+    journal: JournalRules = USUAL
 
 
-def declare(name: str, target: Any, *, fields: Mapping[str, Any] | None = None, description: str = "", routes: tuple[str, ...] = ()) -> Function:
+def declare(
+    name: str, target: Any, *, fields: Mapping[str, Any] | None = None, description: str = "", routes: tuple[str, ...] = (), journal: Any = None
+) -> Function:
     """A :class:`Function` for ``target``: a function of one row's values, or a class with ``predict(rows)``.
 
     One that yields is asked one row at a time, and each value is sent as it comes.
 
     :param fields: name -> kind, or -> what :class:`~flask_carafe.signature.Field` has; wins over the type hints.
+    :param journal: what the journal keeps of it, as in ``carafe.yaml``.
     :raises ConfigError: a name or a route that cannot be one, or a parameter whose hint is no kind of field.
     """
-    spec = from_options(name, files="a function of the application", routes=routes)  # one rule for names and routes
+    spec = from_options(name, files="a function of the application", routes=routes, journal=journal)  # one rule for names and routes
     streams = _streams(name, getattr(target, "predict", None) if inspect.isclass(target) else target)
     if inspect.isclass(target):
         call, found = _class_call(target, streams), _given_fields(name, fields)
     else:
         call, found = _function_call(target, streams), _given_fields(name, fields) if fields else _hinted_fields(name, target)
     signature = Signature(fields=found, outputs=(_output(name, target, streams),), named=True, streams=streams)
+    spec.journal.fits(signature)
     text = description or (inspect.getdoc(target) or "").partition("\n")[0]
-    return Function(name=name, call=call, signature=signature, description=text, routes=spec.routes)
+    return Function(name=name, call=call, signature=signature, description=text, routes=spec.routes, journal=spec.journal)
 
 
 def function_model(function: Function, max_rows: int) -> Model:
     """``function`` as an entry of a routing table."""
     entry = Entry(
         name=function.name, state="ready", description=function.description, runtime="Python function", signature=function.signature,
-        routes=function.routes, digest="local",
+        routes=function.routes, digest="local", journal=function.journal,
     )  # fmt: skip
     model = Model(entry, max_rows)
     model.call = function.call

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from ..artifacts.journal import USUAL, JournalRules
 from ..errors import ModelNotFound, ModelRefused, NoDefaultModel, NotFound, NotReady, VersionNotFound
 from ..signature import Signature
 from ..signature.answer import Encoder
@@ -56,6 +57,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes: int = 0
     restarts: int = 0
     example: Any = None
+    journal: JournalRules = USUAL
     answer: dict[str, Any] = {}  # what the version answered to its example when it was tried
 
 

@@ -100,7 +100,8 @@ async def asked(handle: HostHandle, message: dict[str, Any], timeout_s: float = 
 
 def facts_of_spec(spec: ModelSpec) -> dict[str, Any]:
     """What the table tells of a version because it was declared so, not because the trial found it."""
-    return {"description": spec.description, "routes": list(spec.routes), "timeout_ms": spec.timeout_ms, "required": spec.required}
+    told = {"description": spec.description, "routes": list(spec.routes), "timeout_ms": spec.timeout_ms, "required": spec.required}
+    return told | {"journal": msgspec.to_builtins(spec.journal)}
 
 
 def facts_of(admission: trial.Admission) -> dict[str, Any]:

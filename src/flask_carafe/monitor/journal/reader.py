@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from ...errors import CarafeError, HostFault
-from ...hosting.frames import ANSWER, DTYPES, NAMES, Column, Header, RowError, read_answer, read_predict
+from ...hosting.frames import ANSWER, DTYPES, HAS_ERRORS, NAMES, Column, Header, RowError, read_answer, read_predict
 from ...signature import Chunk, Field, Rows
 from ...signature.answer import Encoder
 from ...signature.kinds import kind_of
@@ -78,6 +78,8 @@ class Frame:
                 predictions = msgspec.json.decode(data.answer, type=list[Any])
                 return [Column(DTYPES[outputs[0].dtype], outputs[0].width, predictions)], []
             header = Header(ANSWER, data.answer_flags, data.columns, 0, data.rows, len(data.answer))
+            if header.columns == header.flags & HAS_ERRORS:  # of a model whose answers are not kept
+                outputs = ()
             return read_answer(header, data.answer, outputs)
         except (HostFault, msgspec.DecodeError) as exc:
             raise ValueError(f"the answer cannot be read: {exc}") from exc
@@ -96,7 +98,7 @@ class Frame:
         return [{"error": f"{errors[row].code}: {errors[row].reason}"} if row in errors else self._answer(row, flat) for row in range(self.n)]
 
     def _answer(self, row: int, flat: bool) -> dict[str, Any]:
-        if not self.data.answer or (not self.data.from_python and not self.data.columns):
+        if not self.data.answer or not self._answered[0]:
             return {}
         encoder, (columns, _) = self.version.encoder, self._answered
         try:

@@ -53,6 +53,7 @@ class Journal:
         self._serial = 0
         self._until = self._look_at = self._again_at = 0.0
         self._lost = 0
+        self._is_faulty = False
 
     def number(self, facts: form.Facts) -> int:
         """The number by which records of this process name a model."""
@@ -87,6 +88,14 @@ class Journal:
             counts[number] += predictions
             if segment.size >= self.limits.segment_bytes:
                 self._close()
+
+    def lose(self, number: int, predictions: int, exc: Exception) -> None:
+        """Count predictions that cannot be written for another reason than the journal's file."""
+        if not self._is_faulty:
+            self._is_faulty = True
+            log.error("A prediction could not be journalled; more of the kind are only counted.", exc_info=exc)
+        with self._lock:
+            self._count_lost({number: predictions})
 
     def tick(self, now: float) -> None:
         """Close a segment that is old enough; notice one that somebody removed."""
