@@ -16,9 +16,10 @@ from .intake import opened
 from .protobuf import looks_like_onnx
 from .unpack import HEAD_BYTES, Truncated, compression_of, unpacked
 
-Kind = Literal["pickle", "joblib", "skops", "onnx", "lightgbm", "torchscript", "torchexport", "torch", "python"]
+Kind = Literal["pickle", "joblib", "skops", "onnx", "lightgbm", "xgboost", "catboost", "torchscript", "torchexport", "torch", "python"]
 RETRAIN = "Load it where it was made and save the model with joblib.dump(model, 'model.joblib'), or as ONNX."
 EXPORT = "Export the model to ONNX where it was made, or serve a Python class that loads it: carafe serve mycode.py:MyModel"
+OLD_XGBOOST = "Load it with an XGBoost before 3.1 and save it again: booster.save_model('model.json')"
 FIRST_OPCODES = frozenset(b"c(]}lItdSVUXKMJGNIFLiP\x80\x8c")  # what a pickle of protocol 0 to 5 can begin with
 
 
@@ -30,7 +31,12 @@ class Sniffed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # what the native files of libraries begin with; they are looked for after MAGIC, and are served as they are
-NATIVE: tuple[tuple[re.Pattern[bytes], Kind], ...] = ((re.compile(rb"tree\r?\nversion="), "lightgbm"),)
+CALLED = {"lightgbm": "LightGBM", "xgboost": "XGBoost", "catboost": "CatBoost"}
+NATIVE: tuple[tuple[re.Pattern[bytes], Kind], ...] = (
+    (re.compile(rb"tree\r?\nversion="), "lightgbm"),
+    (re.compile(rb'\s*\{\s*"learner"\s*:|\{L\0{7}\x07learner'), "xgboost"),
+    (re.compile(rb"CBM1"), "catboost"),
+)
 
 # magic bytes at the start -> what it is, what to do
 MAGIC: tuple[tuple[bytes, str, str], ...] = (
@@ -43,11 +49,9 @@ MAGIC: tuple[tuple[bytes, str, str], ...] = (
     (b"\x93NUMPY", "a NumPy array (.npy), not a model", "Name the file that holds the fitted model."),
     (b"PAR1", "a Parquet table, not a model", "Name the file that holds the fitted model."),
     (b"ARROW1", "an Arrow table, not a model", "Name the file that holds the fitted model."),
-    (b"CBM1", "a CatBoost model in its own format", "Save the fitted estimator with joblib.dump, or as ONNX with save_model(format='onnx')."),
     (b"GGUF", "a GGUF language model", "Serve a Python class that calls it: carafe serve mycode.py:MyModel"),
-    (b"binf", "an XGBoost model in its old binary format", "Save the fitted estimator with joblib.dump."),
-    (b'{"learner"', "an XGBoost model as JSON", "Save the fitted estimator with joblib.dump."),
-    (b"{L\x00\x00\x00\x00\x00\x00\x00\x07learner", "an XGBoost model as UBJSON", "Save the fitted estimator with joblib.dump."),
+    (b"binf", "an XGBoost model in its old binary format", OLD_XGBOOST),
+    (b"booster[0]", "a listing of an XGBoost model's trees, which nothing loads", OLD_XGBOOST),
     (b"\xac\xed\x00\x05", "a serialised Java object", EXPORT),
     (b"RDX3\n", "an R workspace", "Export the model to ONNX, or train it in Python."),
     (b"RDX2\n", "an R workspace", "Export the model to ONNX, or train it in Python."),
@@ -103,7 +107,7 @@ def _sniff(file: BinaryIO, path: str) -> Sniffed:
     for pattern, kind in NATIVE:
         if pattern.match(head):
             if compression:
-                raise UnknownFormat(f"{path} is a {kind} model under {compression} compression.", "Unpack it and name the model file itself.")
+                raise UnknownFormat(f"{path} is a {CALLED[kind]} model under {compression} compression.", "Unpack it and name the model file itself.")
             return Sniffed(kind=kind)
     if looks_like_pickle(head):
         return Sniffed(kind="pickle", compression=compression)
@@ -199,6 +203,8 @@ def _other(head: bytes) -> tuple[str, str]:
         return "an HTML page, perhaps what a download link answered in place of the model", "Download the file itself."
     if start.startswith((b"<?xml", b"<pmml")):
         return ("a PMML model" if b"pmml" in start else "an XML document"), RETRAIN
+    if re.search(rb"\x06\0{7}gbtree|\x08\0{7}gblinear|\x04\0{7}dart", head):
+        return "an XGBoost model in its old binary format", OLD_XGBOOST
     if b"\0" in head or not _is_text(head):
         return "in a format that is not known here", RETRAIN
     if start.startswith((b"{", b"[")):

@@ -23,7 +23,8 @@ from .unpack import Truncated
 TRUSTED_SOURCE = "Load only files whose maker you trust. Ask them for an ONNX or skops file, or train the model again."
 SAVE_AGAIN = "Copy or save the file again."
 OWN_MODULES = {  # what a host of the format imports itself
-    "joblib": ("joblib",), "skops": ("skops.io",), "onnx": ("onnxruntime",), "lightgbm": ("lightgbm",),
+    "joblib": ("joblib",), "skops": ("skops.io",), "onnx": ("onnxruntime",),
+    "lightgbm": ("lightgbm",), "xgboost": ("xgboost",), "catboost": ("catboost",),
     "torchscript": ("torch",), "torchexport": ("torch", "torch.export"), "torch": ("torch",),
 }  # fmt: skip
 

@@ -5,12 +5,18 @@ They hold numbers and names, no code. A file that was cut short is found here: L
 
 from __future__ import annotations
 
+import os
+import re
 from typing import BinaryIO
 
 from ..errors import LoadFailed
 from .intake import opened
 
 SAVE_AGAIN = "Copy or save the file again."
+TAIL_BYTES = 1 << 16
+VERSION = re.compile(rb'"version"\s*:\s*\[([\d,\s]+)\]|version\[#L.{8}((?:[iU].){3})', re.DOTALL)
+OBJECTIVE = re.compile(rb'objective.{1,40}?name(?:"\s*:\s*"|SL.{8})([a-z:_]+)', re.DOTALL)
+INPUTS = re.compile(rb'num_feature(?:"\s*:\s*"|SL.{8})(\d+)', re.DOTALL)
 MOST_HEADER = 64 << 20  # names and ranges of some million inputs
 
 
@@ -36,9 +42,36 @@ def _lightgbm(file: BinaryIO, path: str) -> str:
     return f"LightGBM model, {objective}, {_count(len(sizes), 'tree')} of {_count(len(facts.get(b'feature_names', b'').split()), 'input')}"
 
 
+def _xgboost(file: BinaryIO, path: str) -> str:
+    """``XGBoost 3.2.0 model, binary:logistic, 4 inputs``: the last that is written, in JSON and UBJSON alike."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - TAIL_BYTES))
+    tail = file.read().rstrip()
+    if not tail.endswith(b"}"):
+        raise LoadFailed(f"{path} is not whole: it ends in the middle.", SAVE_AGAIN)
+    version, objective, inputs = VERSION.search(tail), OBJECTIVE.search(tail), INPUTS.findall(tail)
+    wrote = f"XGBoost {_dotted(version)}" if version else "XGBoost"
+    facts = [f"{wrote} model", objective[1].decode() if objective else "", _count(int(inputs[-1]), "input") if inputs else ""]
+    return ", ".join(filter(None, facts))
+
+
+def _dotted(version: re.Match[bytes]) -> str:
+    numbers = version[1].split(b",") if version[1] else version[2][1::2]
+    return ".".join(str(int(number)) for number in numbers)
+
+
+def _catboost(file: BinaryIO, path: str) -> str:
+    """The file tells how long its trees are; what they hold is told by the library."""
+    head = file.read(8)
+    size = file.seek(0, os.SEEK_END)
+    if len(head) < 8 or size < 8 + int.from_bytes(head[4:], "little"):
+        raise LoadFailed(f"{path} is not whole: it ends before the last of its trees.", SAVE_AGAIN)
+    return "CatBoost model"
+
+
 def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-READERS = {"lightgbm": _lightgbm}
+READERS = {"lightgbm": _lightgbm, "xgboost": _xgboost, "catboost": _catboost}
 NATIVE_KINDS = frozenset(READERS)

@@ -19,7 +19,8 @@ from .options import json_option, model_options, parse_models
 from .output import Mark, cut, heading, line, milliseconds, print_json, table
 
 FORMATS = {
-    "pickle": "pickle", "joblib": "joblib", "skops": "skops", "onnx": "ONNX", "lightgbm": "LightGBM", "python": "Python",
+    "pickle": "pickle", "joblib": "joblib", "skops": "skops", "onnx": "ONNX", "python": "Python",
+    "lightgbm": "LightGBM", "xgboost": "XGBoost", "catboost": "CatBoost",
     "torchscript": "TorchScript", "torchexport": "torch.export", "torch": "PyTorch",
 }  # fmt: skip
 MOST_FIELDS = 40

@@ -39,10 +39,13 @@ LIBRARIES = {
     "threadpoolctl": ("one thread per host", "sklearn"),
     "onnxruntime": ("ONNX models", "onnx"),
     "lightgbm": ("models of LightGBM", "lightgbm"),
+    "xgboost": ("models of XGBoost", "xgboost"),
+    "catboost": ("models of CatBoost", "catboost"),
     "Pillow": ("pictures", "images"),
     "pypdf": ("PDF documents", "documents"),
     "docx2txt": ("Word documents", "documents"),
 }
+ALSO = {"xgboost": "xgboost-cpu"}  # the same module without the parts for graphics cards
 WAL_IS_SAFE = (3, 51, 3)  # earlier ones have a bug that corrupts a database in WAL mode
 LEAST_FREE_BYTES, LEAST_MEMORY_BYTES, LEAST_FILES = 200 << 20, 512 << 20, 1024
 LANDLOCK_CREATE_RULESET, LANDLOCK_VERSION = 444, 1
@@ -117,7 +120,7 @@ def _version(name: str) -> str:
 
 def _libraries() -> Iterator[Check]:
     for name, (purpose, extra) in LIBRARIES.items():
-        version = _version(name)
+        version = _version(name) or _version(ALSO.get(name, name))
         if version:
             yield Check(name, "ok", f"{version}: {purpose}")
         else:

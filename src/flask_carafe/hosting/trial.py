@@ -302,5 +302,6 @@ LOAD_HINTS = {
     "needs_input": "Say what one row is: --input vector:64, --input tensor:3x224x224 or --input image:28x28:L.",
     "wrong_option": "Leave out what does not fit, or export the model once more.",
     "missing_module": "Install it beside Carafe, into the same environment.",
+    "bare_booster": "LightGBM's text and XGBoost's JSON are served as they are.",
     "wrong_format": "Name the files that a fitted model was saved to.",
 }

@@ -19,13 +19,16 @@ class Booster(object):
 
     ``scores(batch)`` are the library's numbers. ``kind`` says what they mean: ``number``, ``second`` (how probable the second
     of two classes is), ``classes`` (how probable each is), ``labels`` (how probable it is that each of several labels
-    applies), or ``place`` (of the class itself).
+    applies), or ``place`` (of the class itself). ``classes`` are their names, or how many there are.
     """
 
     carafe_decides = True  # predict() is the best of predict_proba()
 
     def __init__(self, scores, kind, classes=None):
-        self.scores, self.kind, self.classes_ = scores, kind, classes
+        self.scores, self.kind = scores, kind
+        self.classes_ = None if kind == "number" else np.arange(classes) if isinstance(classes, int) else classes
+        if kind == "labels":
+            self.classes_ = [np.arange(2)] * classes
         if kind in ("second", "classes", "labels"):
             self.predict_proba = self._predict_proba
 

@@ -4,6 +4,7 @@ No library is imported: classes are known by name, so that a scikit-learn of 201
 not told stays open (``nullable`` None, no choices), and a trial prediction or the user's own words fill it.
 """
 
+from . import wrappers
 from .fields import class_names, column, is_missing, names_of, peek, scalar, unwrap
 
 TEXTS = ("CountVectorizer", "TfidfVectorizer", "HashingVectorizer")
@@ -12,7 +13,7 @@ SCALERS = frozenset(
     "StandardScaler MinMaxScaler RobustScaler MaxAbsScaler PowerTransformer QuantileTransformer Normalizer KBinsDiscretizer".split()
 )
 IMPUTERS = ("SimpleImputer", "KNNImputer", "IterativeImputer", "Imputer")
-MISSING_OK = ("HistGradientBoosting", "LGBM", "XGB", "CatBoost")
+MISSING_OK = "HistGradientBoosting"
 MOST_CHOICES = 5000
 MOST_COLUMNS = 20000
 
@@ -152,6 +153,10 @@ def refine(estimator, columns):
         return _refine_imputer(estimator, columns)
     elif known & SCALERS or "GaussianNB" in known or "PCA" in known or "LinearDiscriminantAnalysis" in known:
         _refine_ranges(estimator, columns)
+    elif wrappers.library_of(estimator):
+        for one in columns:
+            one["nullable"] = True
+        wrappers.refine(estimator, columns)
     elif names[0].startswith(MISSING_OK):
         _refine_boosting(estimator, columns)
     else:
@@ -316,8 +321,10 @@ def _build(estimator, named, columns):
 
 
 def _is_plain(estimator):
-    """Whether every part that sees the input is scikit-learn's own and looks at numbers, never at names."""
+    """Whether every part that sees the input is scikit-learn's own, or boosted trees, and looks at numbers, never at names."""
     estimator = unwrap(estimator)
+    if wrappers.library_of(estimator):
+        return True
     if not type(estimator).__module__.startswith("sklearn.") or class_names(estimator)[0] in NAME_FREE:
         return False
     if peek(estimator, "_preprocessor") is not None:

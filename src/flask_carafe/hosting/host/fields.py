@@ -20,9 +20,15 @@ def names_of(estimator):
         names = peek(estimator, attribute)
         if attribute == "feature_names_" and "DictVectorizer" in class_names(estimator):
             continue
-        if names is not None and len(names) and all(isinstance(name, str) for name in names):
+        if names is not None and len(names) and all(isinstance(name, str) for name in names) and not _is_made_up(estimator, list(names)):
             return [str(name) for name in names]
     return []
+
+
+def _is_made_up(estimator, names):
+    """Whether a library numbered the columns of an array: LightGBM writes ``Column_0``, CatBoost ``0``."""
+    form = {"lightgbm": "Column_%d", "catboost": "%d"}.get(type(estimator).__module__.split(".")[0])
+    return form is not None and names == [form % place for place in range(len(names))]
 
 
 def peek(thing, attribute, default=None):

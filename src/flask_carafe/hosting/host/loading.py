@@ -4,6 +4,7 @@ A failure is one clear line with a stable code: ``missing_module``, ``missing_ma
 ``wrong_format``, ``hash_mismatch``, ``unreadable``, ``no_predict``, ``load_failed``.
 """
 
+import importlib
 import pickle
 import re
 import traceback
@@ -13,8 +14,18 @@ from . import helpers
 from .refusal import LoadError
 
 MOST_TRACE = 20000
-TORCH = {"torchscript", "torchexport", "torch"}
-ALONE = dict({"onnx": "an ONNX file", "python": "a Python function", "lightgbm": "a LightGBM file"}, **{form: "a PyTorch file" for form in TORCH})
+FITTED = {"pickle", "joblib", "skops"}  # these make chains
+# format of a file that stands alone -> what it is called, and its runtime
+ALONE = {
+    "onnx": ("an ONNX file", "runtime_onnx", "OnnxRuntime"),
+    "python": ("a Python function", "runtime_python", "PythonRuntime"),
+    "lightgbm": ("a LightGBM file", "runtime_lightgbm", "LightgbmRuntime"),
+    "xgboost": ("an XGBoost file", "runtime_xgboost", "XgboostRuntime"),
+    "catboost": ("a CatBoost file", "runtime_catboost", "CatboostRuntime"),
+    "torchscript": ("a PyTorch file", "runtime_torch", "TorchRuntime"),
+    "torchexport": ("a PyTorch file", "runtime_torch", "TorchRuntime"),
+    "torch": ("a PyTorch file", "runtime_torch", "TorchRuntime"),
+}
 VERSIONS = re.compile(r"from version (\S+) when using version (\S+?)\.? ")
 
 
@@ -47,18 +58,13 @@ def runtime_for(files, options):
     formats = {str(file.get("format", "")) for file in files}
     if options.get("runtime") == "media":
         from .runtime_media import MediaRuntime as runtime
-    elif formats and formats <= {"pickle", "joblib", "skops"}:
+    elif formats and formats <= FITTED:
         from .runtime_sklearn import ObjectRuntime as runtime
-    elif formats == {"onnx"} and len(files) == 1:
-        from .runtime_onnx import OnnxRuntime as runtime
-    elif formats == {"lightgbm"} and len(files) == 1:
-        from .runtime_lightgbm import LightgbmRuntime as runtime
-    elif formats == {"python"} and len(files) == 1:
-        from .runtime_python import PythonRuntime as runtime
-    elif len(files) == 1 and formats <= TORCH:
-        from .runtime_torch import TorchRuntime as runtime
+    elif len(files) == 1 and formats <= set(ALONE):
+        _, module, name = ALONE[files[0]["format"]]
+        runtime = getattr(importlib.import_module("." + module, __package__), name)
     elif formats & set(ALONE):
-        raise LoadError("wrong_format", "%s stands alone: it cannot be chained with other files" % ALONE[sorted(formats & set(ALONE))[0]])
+        raise LoadError("wrong_format", "%s stands alone: it cannot be chained with other files" % ALONE[sorted(formats & set(ALONE))[0]][0])
     else:
         raise LoadError("wrong_format", "no runtime here loads %s" % (", ".join(sorted(formats)) or "an empty list of files"))
     return runtime

@@ -44,7 +44,7 @@ class Plan(object):
         """
         self.model, self.meaning, self.warnings = model, meaning, []
         self.has_probabilities = callable(getattr(model, "predict_proba", None)) and not meaning
-        self.shape, self.dtype, self.wide = None, None, []
+        self.shape, self.dtype, self.wide, self.is_small = None, None, [], False
         if probe is not None:
             self._ask(probe, rows)
         self.shortcut = shortcut(model, version) if self.has_probabilities else ""
@@ -66,7 +66,9 @@ class Plan(object):
                 self.has_probabilities = False
                 self.warnings.append("predict_proba raised %s: probabilities are left out" % type(exc).__name__)
                 return
-            self.wide = [dense(one).shape[1:] for one in given] if isinstance(given, list) else [dense(given).shape[1:]]
+            given = [dense(one) for one in given] if isinstance(given, list) else [dense(given)]
+            self.wide = [one.shape[1:] for one in given]
+            self.is_small = all(one.dtype.kind == "f" and one.dtype.itemsize <= 4 for one in given)
 
     def _classes(self, decoder):
         """One list of classes, a list of lists for several targets, or None."""

@@ -65,11 +65,13 @@ class Classes(object):
         if plan.has_probabilities and not self.with_probabilities:
             plan.has_probabilities = False
             plan.warnings.append("predict_proba gives other columns than classes_: probabilities are left out")
+        self.is_small = plan.is_small  # computed in float32: told as such, in as few digits as that has
 
     def outputs(self):
         made = [{"name": "prediction", "role": "prediction", "kind": "category", "dtype": "int64", "width": 1, "classes": self.names}]
         if self.with_probabilities:
             made.append({"name": "probabilities", "role": "probabilities", "dtype": "float64", "width": len(self.names), "classes": self.names})
+            made[1].update({"float32": True} if self.is_small else {})
         return made
 
     def from_probabilities(self, given, best):
@@ -113,7 +115,7 @@ class Scores(Classes):
         decoder = getattr(plan, "decoder", None)
         if decoder is not None:
             self.names = listed(decoder)
-        self.meaning, self.with_probabilities = plan.meaning, True
+        self.meaning, self.with_probabilities, self.is_small = plan.meaning, True, False
 
     def answer(self, predicted, given, n):
         scores = np.asarray(predicted, dtype=np.float64).reshape(n, -1)

@@ -28,9 +28,7 @@ class LightgbmRuntime(BoosterRuntime):
             raise unreadable("LightGBM", exc)
         names = booster.feature_name()
         self.named = names != ["Column_%d" % place for place in range(len(names))]
-        infos, told = header.get("feature_infos", "").split(" "), CATEGORICAL.search(data)
-        told = [int(place) for place in told.group(1).split(b",")] if told else []
-        self.columns = columns_of(names if self.named else [None] * len(names), infos, told, booster.pandas_categorical)
+        self.columns = columns_in(data, names if self.named else [None] * len(names), booster.pandas_categorical)
         self.libraries = {"lightgbm": lightgbm.__version__, "numpy": np.__version__}
         objective = header.get("objective", "").split(" ")[0]
         self.estimator = "LightGBM %s, %d trees" % (objective or "model", booster.num_trees())
@@ -40,8 +38,7 @@ class LightgbmRuntime(BoosterRuntime):
         if version_tuple(lightgbm.__version__) >= (4, 0):
             options["validate_features"] = False  # the names were put in order already
         kind = "number" if meaning else "second" if objective == "binary" else "classes" if objective in ONE_OF_MANY else "number"
-        classes = np.arange(max(2, int(header.get("num_class", 1)))) if kind != "number" else None
-        return Booster(lambda batch: booster.predict(batch, **options), kind, classes)
+        return Booster(lambda batch: booster.predict(batch, **options), kind, max(2, int(header.get("num_class", 1))))
 
 
 def header_of(data):
@@ -50,13 +47,15 @@ def header_of(data):
     return dict(line.strip().split("=", 1) for line in head.split("\n") if "=" in line)
 
 
-def columns_of(names, infos, told, lists):
+def columns_in(data, names, lists):
     """The inputs: ``[low:high]`` is a number, ``-1:0:2`` a category by its codes, ``none`` one that no tree asks for.
 
-    :param told: places of the categories as the parameters of the training tell them.
+    :param data: a model as text.
     :param lists: the categories of each pandas column that was one, in order; None where it was trained on an array.
     :raises LoadError: lists of categories that are not those of the categorical inputs.
     """
+    infos, told = header_of(data).get("feature_infos", "").split(" "), CATEGORICAL.search(data)
+    told = [int(place) for place in told.group(1).split(b",")] if told else []
     infos = (infos + ["none"] * len(names))[: len(names)]
     known = {place: (codes_in(info), False) for place, info in enumerate(infos) if info != "none" and not info.startswith("[")}
     if lists:

@@ -1,8 +1,9 @@
 """Fitted Python objects: scikit-learn from pickle, joblib, cloudpickle and skops, and whatever else has ``predict``."""
 
-from . import chain, describe, opening, tuning
+from . import chain, describe, opening, tuning, wrappers
 from .fields import column, final
 from .planned import PlannedRuntime
+from .refusal import LoadError
 from .runtime import version_of, version_tuple
 
 LIBRARIES = (("scikit-learn", "sklearn"), ("numpy", "numpy"), ("scipy", "scipy"), ("pandas", "pandas"), ("joblib", "joblib"))
@@ -16,6 +17,9 @@ class ObjectRuntime(PlannedRuntime):
         PlannedRuntime.__init__(self)
         tuning.before_loading()
         objects = [opening.read_object(file) for file in files]
+        way_out = wrappers.bare(objects[-1]) if objects else ""
+        if way_out:
+            raise LoadError("bare_booster", "it holds a bare Booster, which is not asked as a model is: save it with %s and serve that" % way_out)
         names = [file.get("name") or file["path"].rsplit("/", 1)[-1] for file in files]
         self.model, first, decoder, warnings = chain.assemble(objects, names)
         self.warnings += warnings

@@ -70,7 +70,8 @@ def import_all(names):
 
 SHARED = {
     "sklearn": ("joblib", "threadpoolctl", "carafe_host.runtime_sklearn"), "onnxruntime": ("carafe_host.runtime_onnx",),
-    "lightgbm": ("carafe_host.runtime_lightgbm",), "torch": ("carafe_host.runtime_torch",),
+    "lightgbm": ("carafe_host.runtime_lightgbm",), "xgboost": ("carafe_host.runtime_xgboost",), "catboost": ("carafe_host.runtime_catboost",),
+    "torch": ("carafe_host.runtime_torch",),
 }
 
 
