@@ -274,10 +274,10 @@ class CarafeState:
                 prediction_id=prediction_id, door=door,
             )  # fmt: skip
 
-    def failed(self, model: Model | None, door: str, error: CarafeError, began: float) -> None:
-        """Count a refusal or a failure."""
+    def failed(self, model: Model | None, door: str, error: CarafeError | None, began: float) -> None:
+        """Count a refusal or a failure; without an ``error`` of ours it was a fault of ours."""
         name, version = (model.entry.name, model.version_text) if model else ("", "")
-        self.recorder.request(name, version, door, error.code, 0, monotonic() - began)
+        self.recorder.request(name, version, door, error.code if error else "internal_error", 0, monotonic() - began)
 
     def _send(self, signal: Any, **facts: Any) -> None:
         try:

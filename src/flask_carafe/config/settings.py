@@ -53,7 +53,10 @@ class Settings:
     host: str = _setting("127.0.0.1", "Address that `carafe serve` listens at.", "Server")
     port: int = _setting(5000, "Port that `carafe serve` listens at; 0 takes a free one.", "Server", least=0, most=65535)
     workers: int = _setting(2, "Processes that answer HTTP.", "Server", least=1, most=256)
-    threads: int = _setting(16, "Threads per worker for pages and other Flask views.", "Server", least=1, most=512)
+    threads: int = _setting(
+        16, "Threads per worker for pages and other Flask views (under another server: as many as it has); no model may hold more than half.",
+        "Server", least=1, most=512,
+    )  # fmt: skip
     dev: bool = _setting(False, "Reload models and code when their files change.", "Server")
     url_prefix: str = _setting("", "Where Carafe's routes hang. Inside an app: `/carafe`.", "Server")
     door: Literal["flask", "wsgi"] = _setting("flask", "How predictions come in inside an app: by Flask views, or before Flask.", "Server")

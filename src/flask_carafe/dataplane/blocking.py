@@ -42,6 +42,7 @@ def serve(  # noqa: PLR0917 - on the request path, where keywords cost
         state.failed(model, door, error, began)
         return speak.error(error, told)
     except Exception:  # the last resort: a fault of ours, answered as one
+        state.failed(model, door, None, began)
         return speak.unexpected(told)
     state.answered(model, door, answer.n, monotonic() - began, prediction_id)
     return reply

@@ -138,6 +138,7 @@ class LoopDoor:
         except asyncio.CancelledError:  # the client has left
             status, sent, body = 499, [], b""
         except Exception:  # the last resort: a fault of ours, answered as one
+            state.failed(model, "loop", None, began)
             status, sent, body = speak.unexpected(told)
         if state.settings.cors_origins:
             allow_origin(state.settings.cors_origins, get("origin"), sent)

@@ -59,6 +59,7 @@ class Sender:
             log.warning("A client of %s was sent as much as one may be that cannot be seen to read.", model.entry.name)
             raise asyncio.CancelledError from None
         except Exception:  # the last resort: a fault of ours, told as one
+            state.failed(model, "loop", None, began)
             return self.events.unexpected()
         state.answered(model, "loop", 1, monotonic() - began, self.events.prediction_id)
         return self.events.end()

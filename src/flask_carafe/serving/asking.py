@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from time import monotonic
 from typing import Any
 
-from ..errors import CarafeError, DeadlineExceeded, ModelFailed, NotReady, OutputInvalid
+from ..errors import CarafeError, DeadlineExceeded, ModelFailed, NotReady, OutputInvalid, Overloaded
 from ..hosting.frames import DTYPES, Column
 from ..signature import Rows
 from ..signature.pending import Pending
@@ -19,6 +19,7 @@ from .media import decode_media
 from .request import Answer
 from .streaming import collect, collect_blocking
 from .table import Model
+from .threads import GUEST_S
 
 GRACE_S = 0.5  # a thread waits this much longer than its deadline before it stops trusting the loop
 
@@ -38,7 +39,7 @@ def ask(  # noqa: PLR0917 - on the request path, where keywords cost
     if model.streams:
         return _collect_noted(engine, model, rows, deadline, watch, id)
     if model.call is not None:
-        return _call_beside(engine, model, rows, deadline, id)
+        return engine.crew_of(model).run(lambda: _call_noted(engine, model, rows, id), deadline)
     return engine.answer(engine.lane_of(model), rows, deadline, watch, id)
 
 
@@ -49,18 +50,50 @@ async def _ask_with_files(  # noqa: PLR0917
 
 
 def ask_blocking(engine: Engine, model: Model, rows: Rows | Pending, timeout_s: float, id: str = "") -> Answer:
-    """The same from any thread but the loop's."""
+    """The same from any thread but the loop's.
+
+    :raises Overloaded: besides other reasons, the threads that a model may hold are all waiting for it; nothing was run.
+    """
+    if model.call is not None:
+        return _call_here(engine, model, rows, timeout_s, id)
+    seats = engine.seats_of(model)
+    is_seated = seats.take()
+    try:
+        return _ask_host(engine, model, rows, timeout_s if is_seated else min(GUEST_S, timeout_s), id)
+    except DeadlineExceeded as late:
+        if is_seated or timeout_s <= GUEST_S:
+            raise
+        raise Overloaded(model.entry.name, 1) from late
+    finally:
+        if is_seated:
+            seats.leave()
+
+
+def _ask_host(engine: Engine, model: Model, rows: Rows | Pending, timeout_s: float, id: str) -> Answer:
     deadline = monotonic() + timeout_s
     if isinstance(rows, Pending):
         rows = _media_blocking(engine, model, rows, deadline)
-    if model.streams:
-        began = monotonic()
-        return _noted(engine, model, rows, id, began, collect_blocking(engine, model, rows, timeout_s))
-    if model.call is not None:
-        return _call_noted(engine, model, rows, id)
     answer = _Slot()
     engine.hand_over(model, rows, deadline, answer.put, id)
     return answer.get(timeout_s)
+
+
+def _call_here(engine: Engine, model: Model, rows: Rows | Pending, timeout_s: float, id: str) -> Answer:
+    """Run a function of the app in this thread, where nobody can stop it; what comes too late is of no use."""
+    deadline, seats = monotonic() + timeout_s, engine.seats_of(model)
+    if isinstance(rows, Pending):
+        rows = _media_blocking(engine, model, rows, deadline)
+    began = monotonic()
+    if model.streams:
+        return _noted(engine, model, rows, id, began, collect_blocking(engine, model, rows, timeout_s))
+    seats.wait(timeout_s)
+    try:
+        answer = call_local(model, rows)
+    finally:
+        seats.leave()
+    if monotonic() > deadline:
+        raise DeadlineExceeded(round(timeout_s, 3))
+    return _noted(engine, model, rows, id, began, answer)
 
 
 class _Slot:
@@ -94,16 +127,6 @@ def _media_blocking(engine: Engine, model: Model, rows: Pending, deadline: float
         return future.result(patience + GRACE_S)
     except TimeoutError:
         future.cancel()
-        raise DeadlineExceeded(round(patience, 3)) from None
-
-
-async def _call_beside(engine: Engine, model: Model, rows: Rows, deadline: float, id: str) -> Answer:
-    """A function of the app runs in a thread beside the loop; past the deadline nobody waits for it, and what has not begun never will."""
-    patience = max(0.0, deadline - monotonic())
-    try:
-        async with asyncio.timeout(patience):
-            return await asyncio.get_running_loop().run_in_executor(engine.pool, _call_noted, engine, model, rows, id)
-    except TimeoutError:
         raise DeadlineExceeded(round(patience, 3)) from None
 
 

@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from typing import Any
 
@@ -26,6 +25,7 @@ from .link import Link
 from .request import Answer, Request
 from .streams import Streams
 from .table import HostAddress, Media, Model, RoutingTable, TableData
+from .threads import Crew, Seats
 
 log = logging.getLogger(__name__)
 TICK_S = 0.025
@@ -71,8 +71,10 @@ class Engine:
         self.tasks: set[asyncio.Task[None]] = set()
         self.inbox: deque[tuple[Model, Rows, float, Callable[[Any], None], str]] = deque()
         self.is_woken = False
-        self.pool = ThreadPoolExecutor(limits.threads, thread_name_prefix="carafe-call")
-        self.streams = Streams(self.pool)
+        self.share = max(1, limits.threads // 2)  # threads that one model may hold
+        self.crews: dict[str, Crew] = {}
+        self.seats: dict[str, Seats] = {}
+        self.streams = Streams(lambda model: self.crew_of(model).pool)
 
     # ---- life: called on the loop
 
@@ -92,7 +94,8 @@ class Engine:
             lane.shut("the server is stopping")
         for connection in list(self.connections.values()):
             connection.close()
-        self.pool.shutdown(wait=False, cancel_futures=True)
+        for crew in self.crews.values():
+            crew.pool.shutdown(wait=False, cancel_futures=True)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a coroutine beside the requests; it is kept until it ends."""
@@ -222,6 +225,16 @@ class Engine:
 
     def _comes_back(self, model: Model, lane: Lane) -> bool:
         return model.entry.state not in NOT_SERVED and monotonic() - lane.alone_since < REPLACED_S
+
+    def crew_of(self, model: Model) -> Crew:
+        """The threads of a function of the app; on the loop."""
+        name = model.entry.name
+        return self.crews.get(name) or self.crews.setdefault(name, Crew(name, self.share, self.places))
+
+    def seats_of(self, model: Model) -> Seats:
+        """Places for the threads that wait for ``model``; from any thread."""
+        name = model.entry.name
+        return self.seats.get(name) or self.seats.setdefault(name, Seats(name, self.share))
 
     def hand_over(self, model: Model, rows: Rows, deadline: float, done: Callable[[Any], None], id: str = "") -> None:
         """:meth:`submit` from another thread; refusals reach ``done`` as well. The loop is woken once for all that came."""

@@ -35,15 +35,18 @@ async def open_stream(engine: Engine, model: Model, rows: Rows | Pending, deadli
 def iterate(engine: Engine, model: Model, rows: Rows, timeout_s: float) -> Generator[Any, None, None]:
     """The values of a stream, for a thread that may wait; close the iterator to stop the model.
 
+    :raises Overloaded: the threads that the model may hold are taken.
     :raises CarafeError: what became of it in place of the next value.
     """
     one_row(rows)
-    steps = Steps(model, rows)
+    steps, seats = Steps(model, rows), engine.seats_of(model)
+    seats.wait(timeout_s)
     try:
         while (value := steps.next()) is not END:
             yield value
     finally:
         steps.close()
+        seats.leave()
 
 
 async def collect(engine: Engine, model: Model, rows: Rows, deadline: float, watch: Callable[[], None] | None = None) -> Answer:

@@ -125,8 +125,8 @@ class LocalStream:
 class Streams:
     """The streams of one worker, counted while they last."""
 
-    def __init__(self, pool: ThreadPoolExecutor) -> None:
-        self.pool = pool
+    def __init__(self, pool_of: Callable[[Model], ThreadPoolExecutor]) -> None:
+        self.pool_of = pool_of
         self.open_now: Counter[str] = Counter()
 
     async def open(self, model: Model, rows: Rows, deadline: float) -> Stream:
@@ -140,7 +140,7 @@ class Streams:
         if self.open_now[name] >= MOST_STREAMS:
             raise Overloaded(name, 1)
         self.open_now[name] += 1
-        return LocalStream(self.pool, Steps(model, rows), deadline, model.entry.timeout_ms / 1000, lambda: self._ended(name))
+        return LocalStream(self.pool_of(model), Steps(model, rows), deadline, model.entry.timeout_ms / 1000, lambda: self._ended(name))
 
     def _ended(self, name: str) -> None:
         self.open_now[name] -= 1
