@@ -10,7 +10,8 @@
     ├── NotFound                   404 not_found
     │   ├── ModelNotFound          404 model_not_found
     │   ├── NoDefaultModel         404 model_not_found    a path without a name, and several to choose from
-    │   └── VersionNotFound        404 version_not_found
+    │   ├── VersionNotFound        404 version_not_found
+    │   └── LabelNotFound          404 label_not_found    another server's names of versions
     ├── AnswerTooLong              406 answer_too_long    a stream that does not fit into one JSON answer
     ├── Conflict                   409 conflict           lost a race
     ├── TooLarge                   413 too_large
@@ -131,6 +132,11 @@ class AnswerTooLong(CarafeError):
 
     code, status, text = "answer_too_long", 406, "The answer of model {!r} is longer than {}, and so no single JSON answer can hold it."
     hint = "Take its values as they come, with the header Accept: text/event-stream."
+
+
+class LabelNotFound(NotFound):
+    code, text = "label_not_found", "Model {!r} has no label {!r}."
+    hint = "Versions have no labels here: leave /labels/LABEL out, or ask /versions/NUMBER."
 
 
 class Conflict(CarafeError):

@@ -58,6 +58,10 @@ CASES = {
     "mlflow, csv": ("POST", "/invocations", b"a,b,c,d\n5.1,3.5,1.4,0.2\n", {"Content-Type": "text/csv"}),
     "mlflow, broken": ("POST", "/invocations", b"[]", JSON),
     "mlflow, wrong": ("POST", "/invocations", b'{"inputs": [[5.1, 3.5, NaN, 0.2]]}', JSON),
+    "v1": ("POST", "/v1/models/iris:predict", b'{"instances": [[5.1, 3.5, 1.4, 0.2]]}', {}),
+    "v1, columns": ("POST", "/v1/models/iris/versions/1:predict", b'{"inputs": [[5.1, 3.5, 1.4, 0.2]]}', {"Content-Type": "text/plain"}),
+    "v1, unknown": ("POST", "/v1/models/nobody:predict", b"{}", JSON),
+    "v1, wrong": ("POST", "/v1/models/iris:classify", b'{"examples": [{"feature_1": "x"}]}', JSON),
     "v2, late": ("POST", "/v2/models/slow/infer", SLOW, JSON),
     "impatient nonsense": ("POST", "/predict", FLOWER, {**JSON, "X-Request-Timeout-Ms": "-1"}),
 }  # fmt: skip

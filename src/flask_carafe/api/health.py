@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, jsonify, request
 
+from .. import __version__
 from ..access import Permission, requires
 from ..globals import current_carafe
 
@@ -32,10 +33,19 @@ def readyz() -> Response:
 @blueprint.get("/ping")
 @requires(Permission.OPEN)
 def ping() -> Response:
-    """As ``/readyz``, with the empty line that MLflow's and SageMaker's clients read."""
+    """As ``/readyz``: in TorchServe's words for who asks for JSON by name, else the empty line that MLflow and SageMaker send."""
     current_carafe.start()
     status, _ = current_carafe.health()
+    if "application/json" in request.accept_mimetypes.values():
+        return _said({"status": "Healthy" if status == 200 else "Unhealthy"}, status)
     return Response("\n", status, NO_STORE, "application/json")
+
+
+@blueprint.get("/version")
+@requires(Permission.OPEN)
+def version() -> Response:
+    """Carafe's version as bare text, where MLflow's server tells its own."""
+    return Response(__version__, 200, NO_STORE, "text/plain")
 
 
 @blueprint.get("/metrics")

@@ -20,7 +20,8 @@ from .headers import guard
 from .rendering import render
 
 log = logging.getLogger(__name__)
-API_PATHS = ("/api/", "/v1/", "/v2/", "/openapi.json", "/livez", "/readyz", "/healthz", "/health", "/ping", "/metrics", "/invocations")
+HEALTH_PATHS = ("/livez", "/readyz", "/healthz", "/health", "/ping", "/version", "/metrics")
+API_PATHS = ("/api/", "/v1/", "/v2/", "/openapi.json", "/invocations", "/predictions/", *HEALTH_PATHS)
 TITLES = {
     400: "This request cannot be read", 401: "Sign in first", 403: "Not permitted", 404: "There is nothing here", 405: "Not this way",
     409: "Somebody else was faster", 413: "Too large", 415: "Not a kind that is read here", 422: "This cannot be answered as it is",

@@ -6,11 +6,12 @@ from typing import NamedTuple
 
 from ..serving.table import Model, RoutingTable
 from .dialects.mlflow import MLflow
+from .dialects.v1 import Classify, Predict, Regress
 from .dialects.v2 import V2
 from .native import NATIVE
 from .protocol import Protocol
 
-PROTOCOLS: tuple[Protocol, ...] = (NATIVE, V2(), MLflow())
+PROTOCOLS: tuple[Protocol, ...] = (NATIVE, V2(), MLflow(), Predict(), Classify(), Regress())
 
 
 class Route(NamedTuple):

@@ -15,7 +15,7 @@ from ...signature.check import name_of
 from ...signature.decode import Decoder
 from ...signature.kinds import shown
 from ...signature.pending import Pending
-from ...signature.places import place_columns
+from ...signature.places import is_nameless, place_columns
 from ...signature.refusal import refusal
 from ...signature.strict import parse
 
@@ -53,8 +53,14 @@ def _by_field(row: dict[str, Any], signature: Signature) -> dict[str, Any] | lis
     """One row whose keys were made for another server, as :func:`place_columns` reads them."""
     placed = place_columns(list(row), signature)
     if placed is None:
-        return row
+        return _whole(row, signature) or row
     return {name: value for name, value in zip(placed, row.values(), strict=True) if name is not None}
+
+
+def _whole(data: dict[str, Any], signature: Signature) -> list[Any] | None:
+    """All values under the one name that they had in another server, for a model that knows no names."""
+    values = next(iter(data.values()), None)
+    return values if len(data) == 1 and isinstance(values, list) and len(signature.fields) > 1 and is_nameless(signature) else None
 
 
 def from_columns(decoder: Decoder, key: str, data: Any) -> Rows | Pending:
@@ -66,6 +72,8 @@ def from_columns(decoder: Decoder, key: str, data: Any) -> Rows | Pending:
         return from_rows(decoder, key, data)
     if not isinstance(data, dict):
         return decoder.rows([data])
+    if whole := _whole(data, decoder.signature):
+        return from_rows(decoder, key, whole)
     if not any(isinstance(column, list) for column in data.values()):
         return from_rows(decoder, key, [data])
     lengths = {name: len(column) if isinstance(column, list) else 1 for name, column in data.items()}
@@ -110,10 +118,15 @@ def _from_table(decoder: Decoder, names: list[Any], rows: list[Any]) -> Rows | P
 # ---- out
 
 
+def predicted(model: Model) -> list[str]:
+    """The outputs that are sent: all but the probabilities, which no client of a bare list expects."""
+    keys = model.usable_encoder().keys
+    return [key for key in keys if key != "probabilities"] or keys
+
+
 def predictions(model: Model, answer: Answer) -> list[Any]:
-    """One prediction for each row; an object of several where the model has more to say than a prediction and its probabilities."""
-    encoder = model.usable_encoder()
-    keys = [key for key in encoder.keys if key != "probabilities"] or encoder.keys
+    """One prediction for each row: bare where the model has one output, an object by name where it has several."""
+    encoder, keys = model.usable_encoder(), predicted(model)
     columns = [encoder.output(key, answer.columns, answer.start, answer.n) for key in keys]
     if len(keys) == 1:
         return columns[0]
