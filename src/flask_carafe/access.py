@@ -6,15 +6,20 @@ an application is anything with ``url_map`` and ``view_functions``.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import ipaddress
-from collections.abc import Callable, Iterable, Mapping
+import os
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from .errors import ConfigError
 
 View = TypeVar("View", bound=Callable[..., Any])
 MARK = "_carafe_permission"
+TOKEN = "admin_token"  # the file in the home
 
 
 class Permission(enum.StrEnum):
@@ -87,3 +92,39 @@ def may_listen(host: str, public: bool) -> None:
             f"--host {host} can be reached from other machines, and predictions would be open to all of them.",
             "Add --public if that is meant, or stay at 127.0.0.1 behind a proxy that asks who is there.",
         )
+
+
+def is_own_host(host: str, trusted: Sequence[str]) -> bool:
+    """Whether ``Host`` cannot be a name that somebody else made to lead here: one that is trusted, an address, or localhost.
+
+    >>> [is_own_host(host, ()) for host in ("127.0.0.1:5000", "[::1]", "localhost:5000", "evil.example", "")]
+    [True, True, True, False, False]
+    """
+    bare = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    if bare in trusted or bare.lower() == "localhost":
+        return True
+    try:
+        ipaddress.ip_address(bare)
+    except ValueError:
+        return False
+    return not trusted
+
+
+def admin_token(home: Path) -> str:
+    """The token of ``home``, made at the first call; its file is for this user alone.
+
+    :raises OSError: it can be neither read nor written.
+    """
+    path = home / TOKEN
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_text().strip()
+    home.mkdir(parents=True, exist_ok=True)
+    made = path.with_name(f".{TOKEN}.{os.getpid()}")
+    made.unlink(missing_ok=True)
+    descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "w") as file:
+        file.write(secrets.token_urlsafe(32) + "\n")
+    with contextlib.suppress(FileExistsError):  # another process was faster: its token counts
+        os.link(made, path)
+    made.unlink()
+    return path.read_text().strip()

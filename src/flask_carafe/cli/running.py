@@ -112,7 +112,7 @@ class Serving:
 
     async def _start_models(self) -> None:
         await self._link.connect()
-        await self._link.declare(self.specs, self.default)
+        await self._link.declare(self.specs, self.default, fresh=True)
         told: dict[str, str] = {}
         began = {spec.name: time.monotonic() for spec in self.specs}
         if self.specs:

@@ -106,10 +106,13 @@ class StewardLink:
             raise HostFault(str(reply.get("error")))
         return reply
 
-    async def declare(self, specs: Sequence[ModelSpec], default: str) -> None:
-        """Have ``specs`` served, in the place of what this command declared before."""
+    async def declare(self, specs: Sequence[ModelSpec], default: str, *, fresh: bool = False) -> None:
+        """Have ``specs`` served, in the place of what this command declared before.
+
+        :param fresh: a person asks for them: what was unloaded comes back.
+        """
         told = [msgspec.to_builtins(spec) for spec in specs]
-        await self.ask({"op": "declare", "specs": told, "source": "serve", "replace": True, "default": default})
+        await self.ask({"op": "declare", "specs": told, "source": "serve", "replace": True, "default": default, "fresh": fresh})
 
     async def close(self) -> None:
         if self._task is not None:

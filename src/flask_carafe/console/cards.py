@@ -125,4 +125,4 @@ def matching(models: Mapping[str, Model], query: str) -> list[Model]:
     return sorted(found, key=lambda model: (STATES.get(model.entry.state, 9), model.entry.name.casefold()))
 
 
-STATES: dict[str, Any] = {"ready": 0, "failed": 1, "loading": 2, "refused": 3}
+STATES: dict[str, Any] = {"ready": 0, "failed": 1, "loading": 2, "refused": 3, "unloaded": 4}

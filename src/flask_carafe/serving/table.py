@@ -28,7 +28,7 @@ class HostAddress(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One model as the steward describes it; ``state`` is loading, ready, failed (restarting) or refused.
+    """One model as the steward describes it; ``state`` is loading, ready, failed (restarting), refused or unloaded.
 
     ``is_changing``: what was declared last is still being taken up; ``refusal``: why it was refused while an older version goes on.
     """

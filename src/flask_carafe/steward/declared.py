@@ -29,6 +29,7 @@ class Declarations(msgspec.Struct):
     default: str = ""
     models: dict[str, Declared] = {}
     recipes: dict[str, Recipe] = {}  # of the versions that were admitted last
+    unloaded: set[str] = set()  # models that an operator took away
 
     def declare(
         self, specs: Iterable[ModelSpec], source: str, *, replace: bool = False, keep: Collection[str] = ()
@@ -45,6 +46,7 @@ class Declarations(msgspec.Struct):
         for name in gone:
             del self.models[name]
             self.recipes.pop(name, None)
+            self.unloaded.discard(name)
         self.models.update({spec.name: Declared(spec, source) for spec in specs})
         return specs, gone
 

@@ -1,7 +1,8 @@
 """Keeps one model served: admits it, watches its host, starts it again, replaces it without a gap.
 
 States of a table entry: ``loading`` (no version yet), ``ready``, ``failed`` (its host ended and is being started
-again), ``refused`` (its file must not be served; nothing is tried until it is declared anew or reloaded).
+again), ``refused`` (its file must not be served; nothing is tried until it is declared anew or reloaded), ``unloaded`` (an
+operator took it away; it stays so until one brings it back).
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class ModelKeeper:
         self._wanted: tuple[ModelSpec, bool] | None = None
         self._state, self._reason, self._hint = "loading", "", ""
         self._spec: ModelSpec | None = None
-        self._refused_digest = self._refusal = ""
+        self._served_digest = self._refused_digest = self._refusal = ""
         self._version, self._restarts = 0, 0
         self._why_killed = ""
         self._wake, self._backoff = asyncio.Event(), Backoff()
@@ -57,18 +58,42 @@ class ModelKeeper:
     # What the steward asks
 
     def want(self, spec: ModelSpec, *, again: bool = False) -> None:
-        """Serve ``spec`` from now on; the same bytes and options change nothing, unless ``again``."""
-        self._wanted, self._spec = (spec, again), spec
+        """Serve ``spec`` from now on; the same bytes and options change nothing, unless ``again``. What is unloaded stays so."""
+        self._spec = spec
+        if self._state != "unloaded":
+            self._wanted = (spec, again)
+            self._wake.set()
+
+    def load(self, spec: ModelSpec) -> None:
+        """Bring back what was unloaded or refused; what is served is looked at again, and replaced if its files have changed."""
+        if self._live is None:
+            self._set("loading")
+        self.want(spec, again=self._live is None)
+
+    def unload(self) -> None:
+        """Answer no more: its host stops once workers have heard of it."""
+        live, self._live, self._wanted = self._live, None, None
+        if self._taking is not None:
+            self._taking.cancel()
+        self._set("unloaded", "it was unloaded")
         self._wake.set()
+        if live is not None:
+            self._send_home(live)
 
     def adopt(self, handle: HostHandle, entry: dict[str, Any], recipe: bringup.Recipe | None) -> bool:
         """Go on with a host that a steward before this one had in its table; False when it cannot be used."""
         if handle.state != "ready" or not entry.get("signature"):
             return False
+        self.remember(entry)
         self._live = Live(handle, entry["digest"], {key: entry[key] for key in bringup.FACTS if key in entry}, recipe)
-        self._version, self._restarts, self._state = entry["version"], entry["restarts"], "ready"
+        self._state = "ready"
         self._backoff.started(time.monotonic())
         return True
+
+    def remember(self, entry: dict[str, Any] | None) -> None:
+        """Go on counting where a steward before this one stopped, if it left word."""
+        if entry is not None:
+            self._version, self._restarts, self._served_digest = entry["version"], entry["restarts"], entry["digest"]
 
     def kill(self, host_id: str, why: str) -> bool:
         """Kill the host ``host_id`` if it is this model's."""
@@ -76,6 +101,11 @@ class ModelKeeper:
             return False
         self._why_killed = why
         return self._live.handle.kill()
+
+    @property
+    def is_changing(self) -> bool:
+        """What was wanted last is still being taken up."""
+        return self._wanted is not None
 
     @property
     def wants_media(self) -> bool:
@@ -86,9 +116,9 @@ class ModelKeeper:
     def entry(self) -> dict[str, Any]:
         """This model's part of the routing table."""
         spec, live = self._spec, self._live
-        shown: dict[str, Any] = {"name": self.name, "version": max(self._version, 1), "digest": "", "restarts": self._restarts}
+        shown: dict[str, Any] = {"name": self.name, "version": max(self._version, 1), "digest": self._served_digest, "restarts": self._restarts}
         shown |= {"state": self._state, "reason": self._reason, "hint": self._hint, "signature": None, "hosts": []}
-        shown |= {"is_changing": self._wanted is not None, "refusal": self._refusal}
+        shown |= {"is_changing": self.is_changing, "refusal": self._refusal}
         if spec is not None:
             shown |= bringup.facts_of_spec(spec)
         if live is not None:
@@ -181,7 +211,9 @@ class ModelKeeper:
             return
         self._settle(spec)
         self._live = Live(loaded.handle, wanted_digest, bringup.facts_of_spec(spec) | loaded.facts, loaded.recipe)
-        self._version, self._refused_digest, self._refusal = self._version + 1, "", ""
+        if before is not None or wanted_digest != self._served_digest:
+            self._version += 1
+        self._served_digest, self._refused_digest, self._refusal = wanted_digest, "", ""
         self._owner.note_recipe(self.name, loaded.recipe)
         self._backoff.started(time.monotonic())
         self._set("ready")
@@ -245,7 +277,7 @@ class ModelKeeper:
             handle = await bringup.bring_back(self._owner.supervisor, live.recipe, live.facts)
         except CarafeError as exc:
             self._why_killed = f"it could not be started again ({exc})"
-            if self._spec is not None and self._wanted is None:
+            if self._spec is not None and self._wanted is None and self._live is live:
                 self._wanted = (self._spec, False)  # if its files have changed, that is why: then they are a new version
             return
         live.handle = handle

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from ..access import admin_token
 from ..artifacts.spec import ModelSpec
 from ..errors import ModelNotFound
 from ..hosting.ensure import is_steward_there, steward_socket, try_lock
@@ -29,6 +30,7 @@ from .table import TableFile, TableMaker
 log = logging.getLogger(__name__)
 LOCK_WAIT_S = 30.0
 LOOK_EVERY_S = 5.0
+LOAD_WAIT_S, LOOK_LOADED_S = 60.0, 0.02  # how long who asked for a model waits for it, and how often we look
 LOADING_AT_ONCE = 4  # models; the machine has few CPUs and serves meanwhile
 
 
@@ -67,6 +69,7 @@ class Steward:
         """
         descriptor = await self._lock()
         try:
+            self._make_token()
             await self._take_over()
             await self.links.listen(steward_socket(self.run_dir))
             log.debug("The steward of %s is ready (pid %d).", self.home, os.getpid())
@@ -76,6 +79,12 @@ class Steward:
             await self._leave()
         finally:
             os.close(descriptor)
+
+    def _make_token(self) -> None:
+        try:
+            admin_token(self.home)
+        except OSError as exc:
+            log.error("The admin token cannot be made in %s: %s", self.home, exc.strerror)
 
     async def _lock(self) -> int:
         """Hold ``steward.lock``; a predecessor that is leaving is waited for, one that serves is not."""
@@ -97,9 +106,13 @@ class Steward:
         entries = {entry["name"]: entry for entry in last.get("models", [])}
         for name, known in self._declared.models.items():
             keeper = self._keeper(name)
-            for host in entries.get(name, {}).get("hosts", []):
+            is_unloaded = name in self._declared.unloaded
+            for host in entries.get(name, {}).get("hosts", []) if not is_unloaded else ():
                 if host["id"] in adopted and keeper.adopt(adopted[host["id"]], entries[name], self._declared.recipes.get(name)):
                     del adopted[host["id"]]
+            if is_unloaded:
+                keeper.remember(entries.get(name))
+                keeper.unload()
             keeper.want(known.spec)
         for host in (last.get("media") or {}).get("hosts", []):
             if host["id"] in adopted and self.keepers:
@@ -224,6 +237,8 @@ class Steward:
             return self._declare(link, message)
         if op == "reload":
             return self._reload(message.get("model"))
+        if op in ("load", "unload"):
+            return await self._load(str(message["model"]), op == "load")
         if op == "status":
             return self._status()
         if op == "stop":
@@ -254,11 +269,14 @@ class Steward:
             self._declared.default = str(message["default"] or "")
         source, replace = str(message.get("source", "app")), bool(message.get("replace"))
         wanted, gone = self._declared.declare(specs, source, replace=replace, keep=others if source != SERVE else ())
+        back = self._declared.unloaded.intersection(spec.name for spec in wanted) if message.get("fresh") else set()
+        self._declared.unloaded -= back
         self._note_declared()
         for name in gone:
             self.keepers.pop(name).retire()
         for spec in wanted:
-            self._keeper(spec.name).want(spec)
+            keeper = self._keeper(spec.name)
+            (keeper.load if spec.name in back else keeper.want)(spec)
         self.publish()
         return {"op": "declared", "names": [spec.name for spec in specs]}
 
@@ -268,6 +286,23 @@ class Steward:
         for keeper in [self.keepers[name]] if name is not None else self.keepers.values():
             keeper.want(self._declared.models[keeper.name].spec, again=True)
         return {"op": "reloading"}
+
+    async def _load(self, name: str, wanted: bool) -> dict[str, Any]:
+        """Take a model away, or bring it back from what is declared; answered when every worker goes by it, or it cannot be had."""
+        if name not in self.keepers:
+            raise ModelNotFound(name)
+        keeper = self.keepers[name]
+        (self._declared.unloaded.discard if wanted else self._declared.unloaded.add)(name)
+        self._note_declared()
+        if wanted:
+            keeper.load(self._declared.models[name].spec)
+        else:
+            keeper.unload()
+        end = time.monotonic() + LOAD_WAIT_S
+        while keeper.is_changing and time.monotonic() < end:
+            await asyncio.sleep(LOOK_LOADED_S)
+        await self.published()
+        return {"op": "loaded" if wanted else "unloaded", "entry": keeper.entry()}
 
     def _status(self) -> dict[str, Any]:
         me = this_process()
