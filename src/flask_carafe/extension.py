@@ -16,7 +16,7 @@ from .config import Settings
 from .console import blueprint as pages
 from .dataplane import views
 from .dataplane.cors import register as register_cors
-from .dataplane.dialects import v1_views
+from .dataplane.dialects import v1_views, v2_views
 from .dataplane.wsgi import WsgiDoor
 from .globals import current_carafe
 from .operations.declare import declared_models
@@ -24,7 +24,7 @@ from .operations.predict import predict_value
 from .serving.functions import declare
 from .state import CarafeState
 
-BLUEPRINTS = ("carafe", "carafe_predict", "carafe_api", "carafe_health", "carafe_v1")
+BLUEPRINTS = (pages, views.blueprint, v1_views.blueprint, v2_views.blueprint, openapi.blueprint, health.blueprint)
 DEFAULT_PREFIX = "/carafe"
 QUEUES = ("celery", "rq", "dramatiq", "huey_consumer")
 NO_SERVER = {"shell", "routes"}  # commands of flask, wherever they stand behind its options
@@ -86,10 +86,10 @@ class Carafe:
         """Hang the faces on ``app`` for a ``state`` that stands."""
         prefix = state.settings.url_prefix
         app.extensions["carafe"] = AppCarafe(state, prefix)
-        for blueprint in (pages, views.blueprint, openapi.blueprint, health.blueprint, v1_views.blueprint):
+        for blueprint in BLUEPRINTS:
             register_cors(app, blueprint.name, state.settings.cors_origins)
             app.register_blueprint(blueprint, url_prefix=prefix or None)
-        refuse_undeclared(app, BLUEPRINTS)
+        refuse_undeclared(app, [blueprint.name for blueprint in BLUEPRINTS])
         if state.settings.door == "wsgi":
             app.wsgi_app = WsgiDoor(app.wsgi_app, state, prefix)  # type: ignore[method-assign]
         self._states.append(state)
