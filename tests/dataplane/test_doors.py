@@ -123,8 +123,10 @@ def test_every_door_says_the_same(server, flask_door, wsgi_door, case):
     except (BrokenPipeError, ConnectionResetError):
         assert case == "too large"  # the loop refused before reading, and the client was still sending
         return
-    assert told(flask_door, case) == first
-    assert told(wsgi_door, case) == first
+    for other in (flask_door, wsgi_door):
+        if "late" in case:
+            time.sleep(0.7)  # else the model is still at work on the last door's row, and this one would be refused at once
+        assert told(other, case) == first
 
 
 @pytest.mark.parametrize(("case", "status"), [("gzip", 200), ("bare deflate", 200), ("cut gzip", 400), ("bomb", 413), ("brotli", 415)])

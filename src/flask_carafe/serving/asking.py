@@ -16,7 +16,7 @@ from ..signature.unpack import values as unpacked
 from .engine import Engine
 from .functions import plain
 from .media import decode_media
-from .request import Answer
+from .request import Answer, told_s
 from .streaming import collect, collect_blocking
 from .table import Model
 from .threads import GUEST_S
@@ -127,7 +127,7 @@ def _media_blocking(engine: Engine, model: Model, rows: Pending, deadline: float
         return future.result(patience + GRACE_S)
     except TimeoutError:
         future.cancel()
-        raise DeadlineExceeded(round(patience, 3)) from None
+        raise DeadlineExceeded(told_s(patience)) from None
 
 
 def _call_noted(engine: Engine, model: Model, rows: Rows, id: str) -> Answer:

@@ -18,6 +18,7 @@ from ..errors import CarafeError, DeadlineExceeded, InvalidInput, ModelFailed, O
 from ..signature import Rows
 from ..signature.unpack import values as unpacked
 from .functions import plain
+from .request import told_s
 from .table import Model
 
 log = logging.getLogger(__name__)
@@ -98,7 +99,7 @@ class LocalStream:
             async with asyncio.timeout(self.patience):
                 return await asyncio.wrap_future(self.step)
         except TimeoutError:
-            raise DeadlineExceeded(round(self.patience, 3)) from None
+            raise DeadlineExceeded(told_s(self.patience)) from None
         finally:
             self.patience = self.step_s
 
