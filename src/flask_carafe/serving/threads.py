@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from ..errors import DeadlineExceeded, Overloaded
 from .admission import TRUST, Pace, Places, refusal
+from .request import told_s
 
 T = TypeVar("T")
 GUEST_S = 0.25  # a thread beyond a model's share is lent to it for so long: many threads at once are no harm where answers are quick
@@ -90,7 +91,7 @@ class Crew:
             async with asyncio.timeout(patience):
                 return await asyncio.wrap_future(future)
         except TimeoutError:
-            raise DeadlineExceeded(round(patience, 3)) from None
+            raise DeadlineExceeded(told_s(patience)) from None
 
     def _admit(self, patience: float, now: float) -> None:
         before = self.asked - self.most
