@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from flask_carafe.errors import NotReady
+from flask_carafe.errors import DeadlineExceeded, HostFault, NotReady
 from flask_carafe.hosting.frames import CONTROL, HEADER, REPLY, pack_control, read_header
 from flask_carafe.serving import engine as room
 from flask_carafe.serving.asking import ask
@@ -144,6 +144,53 @@ def test_nobody_waits_in_a_lane_that_has_gone(tmp_path: Path, monkeypatch: pytes
         old.go.set()
         assert await under_way == 1
         await until(lambda: not engine.leaving and [key[1] for key in engine.connections] == ["new"])
+
+    drive(tmp_path, test)
+
+
+def test_a_version_that_goes_answers_all_that_it_took_however_long_that_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "LEAVE_S", 0.05)
+
+    async def test(engine: Engine, start: Callable[[str], Awaitable[Host]]) -> None:
+        old, new = await start("old"), await start("new")
+        engine.apply(table(1, old))
+        first = engine.table.resolve("m")
+        await until(lambda: first.is_answering)
+        under_way = asked(engine, first, 1.0)
+        await until(lambda: old.asked == 1)
+        patient, hasty = asked(engine, first, 2.0), asked(engine, first, 3.0, patience=0.1)
+        engine.apply(table(2, new))
+        await asyncio.sleep(0.3)
+        old.go.set()
+        assert [await under_way, await patient] == [1, 2]
+        with pytest.raises(DeadlineExceeded):
+            await hasty
+        assert old.asked == 2
+        await until(lambda: not engine.leaving and [key[1] for key in engine.connections] == ["new"])
+
+    drive(tmp_path, test)
+
+
+def test_a_version_that_has_gone_and_lost_its_host_lets_nobody_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "LEAVE_S", 0.05)
+
+    async def test(engine: Engine, start: Callable[[str], Awaitable[Host]]) -> None:
+        old, new = await start("old"), await start("new")
+        engine.apply(table(1, old))
+        first = engine.table.resolve("m")
+        await until(lambda: first.is_answering)
+        under_way = asked(engine, first, 1.0)
+        await until(lambda: old.asked == 1)
+        waiting = asked(engine, first, 2.0)
+        await asyncio.sleep(0)
+        engine.apply(table(2, new))
+        old.path.unlink()
+        old.spoil = "stale"
+        old.go.set()
+        with pytest.raises(HostFault):
+            await under_way
+        with pytest.raises(NotReady, match="this version has gone"):
+            await asyncio.wait_for(waiting, 5.0)
 
     drive(tmp_path, test)
 

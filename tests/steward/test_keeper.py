@@ -19,6 +19,11 @@ class Handle:
     def __init__(self, number: int) -> None:
         self.id, self.address, self.token, self.pid = f"h{number}", f"unix:/h{number}.sock", "t", number
         self.closed = asyncio.Event()
+        self.connections = 2  # the steward's, and a worker's
+
+    async def request(self, message: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        assert message == {"op": "status"} and timeout_s == 8.0
+        return {"ok": True, "connections": self.connections}
 
 
 class Owner:
@@ -75,21 +80,28 @@ def test_a_mistake_of_ours_with_a_new_version_leaves_the_live_one_serving(
     asyncio.run(run())
 
 
-def test_an_old_host_gets_as_long_for_its_last_frame_as_its_model_may_take(tmp_path: Path, spec: ModelSpec, monkeypatch: pytest.MonkeyPatch) -> None:
-    numbers = iter((1, 2))
+def test_an_old_host_goes_when_the_workers_have_left_it_and_has_time_for_its_last_frame(
+    tmp_path: Path, spec: ModelSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = Handle(1), Handle(2)
+    handles = iter((old, new))
 
     async def bring_up(*_: Any) -> bringup.Loaded:
         facts = {"signature": {"fields": []}, "runtime": "python", "estimator": "", "memory_bytes": 0}
-        return bringup.Loaded(Handle(next(numbers)), facts, None)  # type: ignore[arg-type]
+        return bringup.Loaded(next(handles), facts, None)  # type: ignore[arg-type]
 
     async def run() -> None:
         monkeypatch.setattr(bringup, "bring_up", bring_up)
-        monkeypatch.setattr(keeper, "GRACE_S", 0.0)
+        monkeypatch.setattr(keeper, "LOOK_S", 0.01)
         owner = Owner(tmp_path)
         kept = ModelKeeper(owner, "triple")  # type: ignore[arg-type]
         kept.want(spec)
         await until(lambda: kept.entry()["state"] == "ready")
         kept.want(spec, again=True)
+        await until(lambda: kept.entry()["version"] == 2)
+        await asyncio.sleep(0.1)
+        assert not owner.stopped
+        old.connections = 1
         await until(lambda: owner.stopped)
         assert owner.stopped == [("h1", 8.0)]
         await kept.close()

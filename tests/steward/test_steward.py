@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from flask_carafe.cli.steward_link import StewardLink
 from flask_carafe.errors import HostFault
 from flask_carafe.hosting.ensure import is_steward_there
 from flask_carafe.hosting.process import Process
+from flask_carafe.serving.asking import ask
+from flask_carafe.serving.engine import Engine, Limits
+from flask_carafe.serving.link import Link
 from processes import nothing_left
 
 Told = dict[str, Any]
@@ -153,6 +157,37 @@ def test_changed_bytes_are_loaded_beside_the_live_version_which_answers_until_th
         async with asyncio.timeout(6):
             while Path(f"/proc/{old.pid}").exists():
                 await asyncio.sleep(0.05)
+
+    home.drive(test)
+
+
+def test_rows_that_waited_for_the_old_version_are_answered_by_it_however_slow_it_is(home: Any) -> None:
+    """Ten rows of 0.5 s each: the last ones wait for longer than a usual request lives."""
+    slow = "import time\n\ndef triple(x: float) -> float:\n    time.sleep(0.5)\n    return 3 * x\n"
+
+    async def test() -> None:
+        await home.link.declare([home.spec(code=slow)], "")
+        first = await home.until(is_ready)
+        engine = Engine(Limits())
+        engine.link = Link(engine, home.run_dir, lambda: None, list)
+        engine.start(asyncio.get_running_loop())
+        try:
+            async with asyncio.timeout(10):
+                while "triple" not in engine.table.models or not engine.table.resolve("triple").is_answering:
+                    await asyncio.sleep(0.02)
+            model = engine.table.resolve("triple")
+            rows = [model.usable_decoder().value({"x": float(x)}) for x in range(10)]
+            asked = [asyncio.create_task(ask(engine, model, row, time.monotonic() + 60)) for row in rows]
+            await asyncio.sleep(0.1)
+            await home.link.declare([home.spec(code=TRIPLE.replace("3 * x", "4 * x"))], "")
+            await home.until(lambda entry: entry["version"] == 2)
+            answers = await asyncio.gather(*asked)
+            assert [answer.columns[0].values[answer.start] for answer in answers] == [3.0 * x for x in range(10)]
+            async with asyncio.timeout(6):
+                while Path(f"/proc/{host_of(first)}").exists():
+                    await asyncio.sleep(0.05)
+        finally:
+            await engine.stop()
 
     home.drive(test)
 

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 TICK_S = 0.025
 SHORT_S = 0.2  # a deadline nearer than this gets a timer of its own
 REPLACED_S = 2.0  # a crashed host is back within this time, unless it crashes again and again
-LEAVE_S = 2.0  # a version that has gone from the table answers requests that came before for so long; its host stays a bit longer
+LEAVE_S = 2.0  # a version that has gone from the table takes requests for so long, whose bodies were being read; it answers all it took
 AGAIN_S = 1.0  # after a connection was lost to a host that the table still names
 NOT_SERVED = ("loading", "refused")
 
@@ -58,7 +58,7 @@ class Engine:
         self.table = RoutingTable(TableData(), limits.max_rows)
         self.places = Places(limits.queue_requests)
         self.lanes: dict[str, Lane] = {}
-        self.leaving: dict[Lane, float] = {}  # lanes of versions that have gone, and when they close
+        self.leaving: dict[Lane, float] = {}  # lanes of versions that have gone, and until when they take requests
         self.connections: dict[tuple[Lane, str], Connection] = {}
         self.wanted: dict[tuple[Lane, str], HostAddress] = {}  # by lane and host id, as the connections
         self.local: dict[str, Model] = {}
@@ -123,10 +123,17 @@ class Engine:
             connection.hung()
 
     def _see_off(self, now: float) -> None:
-        """Close the lanes of versions that have gone long enough; frames under way are still answered."""
+        """Let versions that have gone take nothing more after a while, and leave their hosts when all has been answered.
+
+        The deadlines of what waits bound that; without a host, which nobody starts again, there is nothing to wait for.
+        """
         for lane, until in list(self.leaving.items()):
-            if now >= until:
+            if now < until:
+                continue
+            lane.take_no_more("this version has gone")
+            if not lane.channels:
                 lane.close("this version has gone")
+            if not lane.waiting:
                 self._connect({key: host for key, host in self.wanted.items() if key[0] is not lane})
                 if not lane.channels:
                     del self.leaving[lane]

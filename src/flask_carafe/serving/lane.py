@@ -170,9 +170,13 @@ class Lane:
         self.late_s = max(0.0, min([channel.late_s(now) for channel in self.channels], default=0.0))
         return hung
 
+    def take_no_more(self, reason: str) -> None:
+        """Take nothing more; what came before is still answered."""
+        self.closed_for = reason
+
     def close(self, reason: str) -> None:
         """Take nothing more, and end what waits; frames under way are still answered."""
-        self.closed_for = reason
+        self.take_no_more(reason)
         waiting, self.waiting = self.waiting, deque()
         self.rows_waiting = self.turn_rows = self.bytes_waiting = 0
         self.places.taken -= len(waiting)

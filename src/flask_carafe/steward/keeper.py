@@ -25,7 +25,8 @@ from .owner import Owner, host_entry
 log = logging.getLogger(__name__)
 ACK_S = 2.0
 LEAST_STOP_S = 2.0
-GRACE_S = 2.5  # rows that a worker had queued for the old host may still be on their way: a request's deadline and a bit
+LOOK_S = 0.25  # how often we look whether workers have left an old host
+LONGEST_S = 3660.0  # the longest deadline that a request may have, and a bit: a worker that stays for longer has lost its way
 
 
 class Live(msgspec.Struct):
@@ -288,9 +289,10 @@ class ModelKeeper:
         self._set("ready")
 
     def _send_home(self, live: Live) -> None:
-        """Stop a host that serves no more, when every worker goes by a table without it and its rows are answered.
+        """Stop a host that serves no more, when every worker goes by a table without it and has left it.
 
-        The frame at hand may take as long as the hang limit; a host that is deaf for longer is killed.
+        Workers leave when the last row that waited for it has been answered. A host that is deaf for longer than the hang limit
+        is stopped, and so is one that ended by itself.
         """
         timeout_s = max(LEAST_STOP_S, live.facts.get("timeout_ms", DEFAULT_TIMEOUT_MS) / 1000)
         task = asyncio.create_task(self._retire_host(live.handle, timeout_s), name=f"carafe-retire-{live.handle.id}")
@@ -299,5 +301,8 @@ class ModelKeeper:
 
     async def _retire_host(self, handle: HostHandle, timeout_s: float) -> None:
         await self._owner.published(ACK_S)
-        await asyncio.sleep(GRACE_S)
+        with contextlib.suppress(HostFault, HostLost, TimeoutError):
+            async with asyncio.timeout(LONGEST_S):
+                while (await handle.request({"op": "status"}, timeout_s)).get("connections", 1) > 1:  # the one is ours
+                    await asyncio.sleep(LOOK_S)
         await self._owner.supervisor.stop_host(handle, timeout_s)
