@@ -62,6 +62,10 @@ CASES = {
     "v1, columns": ("POST", "/v1/models/iris/versions/1:predict", b'{"inputs": [[5.1, 3.5, 1.4, 0.2]]}', {"Content-Type": "text/plain"}),
     "v1, unknown": ("POST", "/v1/models/nobody:predict", b"{}", JSON),
     "v1, wrong": ("POST", "/v1/models/iris:classify", b'{"examples": [{"feature_1": "x"}]}', JSON),
+    "torchserve": ("POST", "/predictions/sentiment", b"great", {}),
+    "torchserve, put": ("PUT", "/predictions/iris/1.0", b"[5.1, 3.5, 1.4, 0.2]", {}),
+    "torchserve, wrong": ("POST", "/predictions/iris", b"[5.1, 3.5, 1.4]", JSON),
+    "torchserve, unknown": ("POST", "/predictions/nobody/2.0", b"[]", JSON),
     "v2, late": ("POST", "/v2/models/slow/infer", SLOW, JSON),
     "impatient nonsense": ("POST", "/predict", FLOWER, {**JSON, "X-Request-Timeout-Ms": "-1"}),
 }  # fmt: skip

@@ -36,11 +36,12 @@ class Protocol:
     """One way to ask for predictions. Stateless: one object each, listed in :mod:`.protocols`.
 
     ``rules`` are the paths that are asked with POST, as Flask writes them, with ``<name>`` and ``<version>``; a rule without
-    ``<name>`` asks the default model.
+    ``<name>`` asks the default model. ``methods`` beside POST go the longer way through Flask.
     """
 
     name = ""
     rules: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ("POST",)
 
     def paths(self, table: RoutingTable) -> Iterator[tuple[str, Model]]:
         """Every path of ``table`` that asks a model in this protocol, without the application's prefix."""

@@ -6,12 +6,13 @@ from typing import NamedTuple
 
 from ..serving.table import Model, RoutingTable
 from .dialects.mlflow import MLflow
+from .dialects.torchserve import TorchServe
 from .dialects.v1 import Classify, Predict, Regress
 from .dialects.v2 import V2
 from .native import NATIVE
 from .protocol import Protocol
 
-PROTOCOLS: tuple[Protocol, ...] = (NATIVE, V2(), MLflow(), Predict(), Classify(), Regress())
+PROTOCOLS: tuple[Protocol, ...] = (NATIVE, V2(), MLflow(), Predict(), Classify(), Regress(), TorchServe())
 
 
 class Route(NamedTuple):

@@ -35,7 +35,7 @@ def view_of(speak: Protocol) -> Callable[..., Response]:
 
 for protocol in PROTOCOLS:
     for number, rule in enumerate(protocol.rules):
-        blueprint.add_url_rule(rule, f"{protocol.name}_{number}", view_of(protocol), methods=["POST"])
+        blueprint.add_url_rule(rule, f"{protocol.name}_{number}", view_of(protocol), methods=protocol.methods)
 
 
 def route_view(path: str) -> Callable[[], Response]:

@@ -131,3 +131,9 @@ def predictions(model: Model, answer: Answer) -> list[Any]:
     if len(keys) == 1:
         return columns[0]
     return [dict(zip(keys, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def has_probabilities(model: Model) -> bool:
+    """Whether the model gives one probability for each class of its one target."""
+    assert model.signature is not None
+    return any(output.role == "probabilities" and not output.target for output in model.signature.outputs)

@@ -16,7 +16,7 @@ from ...signature.kinds import shown
 from ...signature.pending import Pending
 from ...signature.refusal import refusal
 from ..protocol import JSON, Get, Protocol, Reply, answer_headers, encode_answer, packed, write_error
-from .rows import from_columns, from_rows, predicted, predictions, read_object
+from .rows import from_columns, from_rows, has_probabilities, predicted, predictions, read_object
 from .v1_values import simple_columns, simple_row, with_bytes
 
 DEFAULT, PROBABILITIES = "serving_default", "probabilities"  # signatures that a request may name
@@ -174,12 +174,6 @@ def prediction_output(model: Model) -> Output | None:
     """The output that is the prediction itself."""
     assert model.signature is not None
     return next((output for output in model.signature.outputs if output.role == "prediction"), None)
-
-
-def has_probabilities(model: Model) -> bool:
-    """Whether the model gives one probability for each class of its one target."""
-    assert model.signature is not None
-    return any(output.role == "probabilities" and not output.target for output in model.signature.outputs)
 
 
 def _probabilities(model: Model, answer: Answer) -> list[list[float]]:

@@ -11,8 +11,9 @@ from ...errors import LabelNotFound
 from ...globals import current_carafe
 from ...serving.table import Model
 from ...signature import Output, Signature
+from .rows import has_probabilities
 from .telling import tell_errors
-from .v1 import DEFAULT, PROBABILITIES, Predict, has_probabilities
+from .v1 import DEFAULT, PROBABILITIES, Predict
 
 blueprint = Blueprint("carafe_v1", __name__)
 tell_errors(blueprint, Predict())
