@@ -16,7 +16,9 @@ from .intake import opened
 from .protobuf import looks_like_onnx
 from .unpack import HEAD_BYTES, Truncated, compression_of, unpacked
 
-Kind = Literal["pickle", "joblib", "skops", "onnx", "lightgbm", "xgboost", "catboost", "torchscript", "torchexport", "torch", "python"]
+Kind = Literal[
+    "pickle", "joblib", "skops", "onnx", "lightgbm", "xgboost", "catboost", "torchscript", "torchexport", "torch", "keras", "hdf5", "python"
+]
 RETRAIN = "Load it where it was made and save the model with joblib.dump(model, 'model.joblib'), or as ONNX."
 EXPORT = "Export the model to ONNX where it was made, or serve a Python class that loads it: carafe serve mycode.py:MyModel"
 OLD_XGBOOST = "Load it with an XGBoost before 3.1 and save it again: booster.save_model('model.json')"
@@ -45,7 +47,6 @@ MAGIC: tuple[tuple[bytes, str, str], ...] = (
         b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "a PyTorch file of before 1.6",
         "Load it with torch.load and save it again, with torch.export.save or torch.save.",
     ),
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras and PyTables write", EXPORT),
     (b"\x93NUMPY", "a NumPy array (.npy), not a model", "Name the file that holds the fitted model."),
     (b"PAR1", "a Parquet table, not a model", "Name the file that holds the fitted model."),
     (b"ARROW1", "an Arrow table, not a model", "Name the file that holds the fitted model."),
@@ -69,7 +70,6 @@ MAGIC: tuple[tuple[bytes, str, str], ...] = (
 
 # names inside a zip -> what it is, what to do
 ARCHIVES: tuple[tuple[Callable[[str], bool], str, str], ...] = (
-    (lambda name: name in ("model.weights.h5", "metadata.json"), "a Keras model (.keras)", EXPORT),
     (lambda name: name == "[Content_Types].xml", "an Office document", "Name the file that holds the fitted model."),
     (lambda name: name.endswith("META-INF/MANIFEST.MF"), "a Java archive", EXPORT),
     (lambda name: name == "model.ini", "an H2O model (MOJO)", EXPORT),
@@ -98,6 +98,8 @@ def _sniff(file: BinaryIO, path: str) -> Sniffed:
         raise UnknownFormat(f"{path} is empty.", "Save the model again; the earlier save may have been cut short.")
     if head.startswith(b"PK\x03\x04"):
         return _sniff_zip(file, path)
+    if head.startswith(b"\x89HDF\r\n\x1a\n"):
+        return Sniffed(kind="hdf5")
     compression = compression_of(head)
     if compression:
         head = _head_inside(file, compression, path)
@@ -141,6 +143,8 @@ def _sniff_zip(file: BinaryIO, path: str) -> Sniffed:
     torch = torch_kind(names)
     if torch:
         return Sniffed(kind=torch)
+    if {"config.json", "metadata.json"} <= set(names):
+        return Sniffed(kind="keras")
     for test, what, way_out in ARCHIVES:
         if any(test(name) for name in names):
             raise UnknownFormat(f"{path} is {what}.", way_out)

@@ -10,6 +10,7 @@ import msgspec
 from ..errors import ArtifactRefused, LoadFailed
 from .formats import Kind, sniff
 from .intake import Stored, hash_file, opened, take_in
+from .kerasfile import KerasFacts, read_keras, refuse_keras
 from .names import LIBRARIES, Name
 from .native import NATIVE_KINDS, read_native
 from .objects import Estimator
@@ -26,6 +27,7 @@ OWN_MODULES = {  # what a host of the format imports itself
     "joblib": ("joblib",), "skops": ("skops.io",), "onnx": ("onnxruntime",),
     "lightgbm": ("lightgbm",), "xgboost": ("xgboost",), "catboost": ("catboost",),
     "torchscript": ("torch",), "torchexport": ("torch", "torch.export"), "torch": ("torch",),
+    "keras": ("keras", "h5py"), "hdf5": ("keras", "h5py"),
 }  # fmt: skip
 
 
@@ -43,6 +45,7 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     onnx: OnnxFacts | None = None
     native: str = ""  # what a library's own file says that it holds
     torch: TorchFacts | None = None
+    keras: KerasFacts | None = None
 
     @property
     def names(self) -> tuple[Name, ...]:
@@ -59,6 +62,8 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
         """Versions of libraries that the file records: ``{"scikit-learn": ("1.2.2",)}``."""
         if self.torch and self.torch.version:
             return {"torch": (self.torch.version,)}
+        if self.keras and self.keras.version:
+            return {"keras": (self.keras.version,)}
         facts = self.pickle or self.skops
         return facts.versions if facts else {}
 
@@ -77,6 +82,8 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
         """What the file holds, in a few words."""
         if self.onnx:
             return f"a graph of {self.onnx.nodes:,} nodes"
+        if self.keras:
+            return self.keras.root
         facts = self.pickle or self.skops
         return facts.root if facts else self.native or self.path
 
@@ -173,6 +180,8 @@ def inspect(stored: Stored) -> Inspection:
         return msgspec.structs.replace(facts, skops=read_skops(stored.path))
     if sniffed.kind in NATIVE_KINDS:
         return msgspec.structs.replace(facts, native=read_native(stored.path, sniffed.kind))
+    if sniffed.kind in ("keras", "hdf5"):
+        return msgspec.structs.replace(facts, keras=read_keras(stored.path, sniffed.kind))
     if sniffed.kind in ("torchscript", "torchexport", "torch"):
         pickle, torch = read_torch(stored.path, sniffed.kind)
         return msgspec.structs.replace(facts, pickle=pickle, torch=torch)
@@ -203,6 +212,8 @@ def refuse(file: Inspection, *, has_code: bool = False) -> None:
         raise ArtifactRefused(f"{file.name} keeps its weights in another file ({where}).", "Save it as one file: onnx.save(model, path).")
     if file.pickle:
         _refuse_pickle(file, file.pickle)
+    if file.keras:
+        refuse_keras(file.name, file.keras, has_code=has_code)
     if file.format == "torch" and not has_code:
         _refuse_without_code(file)
     main = file.named("main")

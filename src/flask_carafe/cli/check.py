@@ -22,6 +22,7 @@ FORMATS = {
     "pickle": "pickle", "joblib": "joblib", "skops": "skops", "onnx": "ONNX", "python": "Python",
     "lightgbm": "LightGBM", "xgboost": "XGBoost", "catboost": "CatBoost",
     "torchscript": "TorchScript", "torchexport": "torch.export", "torch": "PyTorch",
+    "keras": "Keras", "hdf5": "Keras, HDF5",
 }  # fmt: skip
 MOST_FIELDS = 40
 MOST_CHARS = 60

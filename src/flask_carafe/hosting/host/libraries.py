@@ -3,5 +3,5 @@
 # exact top packages
 ALLOWED = frozenset(
     """sklearn numpy scipy pandas joblib cloudpickle skops onnxruntime threadpoolctl PIL pypdf docx2txt xgboost lightgbm catboost
-    statsmodels imblearn category_encoders sklearn_pandas narwhals encodings json torch""".split()
+    statsmodels imblearn category_encoders sklearn_pandas narwhals encodings json torch keras h5py""".split()
 )

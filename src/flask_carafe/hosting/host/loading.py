@@ -25,6 +25,8 @@ ALONE = {
     "torchscript": ("a PyTorch file", "runtime_torch", "TorchRuntime"),
     "torchexport": ("a PyTorch file", "runtime_torch", "TorchRuntime"),
     "torch": ("a PyTorch file", "runtime_torch", "TorchRuntime"),
+    "keras": ("a Keras file", "runtime_keras", "KerasRuntime"),
+    "hdf5": ("a Keras file", "runtime_keras", "KerasRuntime"),
 }
 VERSIONS = re.compile(r"from version (\S+) when using version (\S+?)\.? ")
 

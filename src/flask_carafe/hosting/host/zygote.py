@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 
-from . import birth, wire
+from . import birth, keras_backend, wire
 from .libraries import ALLOWED
 
 
@@ -56,6 +56,8 @@ def import_all(names):
         if str(name).split(".")[0] not in ALLOWED:
             failed[name] = "not on the zygote's list"
             continue
+        if name == "keras":
+            keras_backend.choose()
         try:
             importlib.import_module(name)
             imported.append(name)
@@ -71,7 +73,7 @@ def import_all(names):
 SHARED = {
     "sklearn": ("joblib", "threadpoolctl", "carafe_host.runtime_sklearn"), "onnxruntime": ("carafe_host.runtime_onnx",),
     "lightgbm": ("carafe_host.runtime_lightgbm",), "xgboost": ("carafe_host.runtime_xgboost",), "catboost": ("carafe_host.runtime_catboost",),
-    "torch": ("carafe_host.runtime_torch",),
+    "torch": ("carafe_host.runtime_torch",), "keras": ("carafe_host.runtime_keras",),
 }
 
 
