@@ -21,6 +21,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
+from models.small import mixed
+
 REVIEWS = ["great and lovely", "great phone", "lovely camera", "awful and broken", "broken screen", "awful battery"]
 HELPERS = """
 import time
@@ -92,17 +94,19 @@ def free_port() -> int:
 
 
 def make_models(folder: Path) -> list[str]:
-    """Models for the command line: iris (the default), a sentiment chain at /api, and three functions."""
+    """Models for the command line: iris (the default), a sentiment chain at /api, columns of several kinds, and three functions."""
     x, y = load_iris(return_X_y=True)
     joblib.dump(LogisticRegression(max_iter=500).fit(x, y), folder / "iris.joblib")
     pipeline = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(REVIEWS, [1, 1, 1, 0, 0, 0])
     joblib.dump(pipeline, folder / "sentiment.joblib")
+    joblib.dump(mixed(), folder / "people.joblib")
     (folder / "helpers.py").write_text(HELPERS)
     (folder / "carafe.yaml").write_text(
         "default_model: iris\n"
         "models:\n"
         "  iris: {files: [iris.joblib]}\n"
         '  sentiment: {files: [sentiment.joblib], routes: ["/api"], labels: {0: negative, 1: positive}}\n'
+        "  people: {files: [people.joblib], fields: {member: {kind: boolean}}}\n"
         '  echo: {files: ["helpers.py:echo"]}\n'
         '  slow: {files: ["helpers.py:slow"], timeout_ms: 20000}\n'
         '  picky: {files: ["helpers.py:picky"]}\n'
@@ -159,6 +163,46 @@ def server(folder: Path) -> Iterator[Server]:
     server = start_server(folder)
     yield server
     stop_server(server)
+
+
+def other_door(server: Server, door: str) -> Iterator[Server]:
+    """A foreign WSGI server beside ``carafe serve``: it shares the home, and so the steward and the hosts."""
+    port = free_port()
+    code = (
+        f"from waitress import serve; from flask_carafe.application import create_app; serve(create_app(), host='127.0.0.1', port={port}, threads=8)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=server.home.parent, env={**os.environ, "CARAFE_HOME": str(server.home), "CARAFE_DOOR": door},
+        start_new_session=True,
+    )  # fmt: skip
+    other = Server(port, process, server.home)
+    try:
+        wait_until_ready(other)
+        yield other
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def wait_until_ready(server: Server) -> None:
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        try:
+            if server.ask("GET", "/readyz").json["status"] == "ready":
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError("the foreign server did not come up")
+
+
+@pytest.fixture(scope="session")
+def flask_door(server: Server) -> Iterator[Server]:
+    yield from other_door(server, "flask")
+
+
+@pytest.fixture(scope="session")
+def wsgi_door(server: Server) -> Iterator[Server]:
+    yield from other_door(server, "wsgi")
 
 
 @pytest.fixture

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import gzip
-import os
 import re
 import struct
-import subprocess
-import sys
-import time
 import zlib
-from collections.abc import Iterator
 
 import pytest
 
-from dataplane.conftest import Server, free_port
+from dataplane.conftest import Server
 
 FLOWER = b'{"features": [5.1, 3.5, 1.4, 0.2]}'
 JSON = {"Content-Type": "application/json"}
 NDJSON = "application/x-ndjson"
 V2 = b'{"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP64", "data": [5.1, 3.5, 1.4, 0.2]}]}'
-SLOW = b'{"parameters": {"timeout": 100000}, "inputs": [{"name": "seconds", "shape": [1], "datatype": "FP64", "data": [0.6]}]}'
 PART = b'--x\r\nContent-Disposition: form-data; name="text"\r\n\r\ngreat\r\n--x--\r\n'
 ID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 CASES = {
@@ -66,49 +60,8 @@ CASES = {
     "torchserve, put": ("PUT", "/predictions/iris/1.0", b"[5.1, 3.5, 1.4, 0.2]", {}),
     "torchserve, wrong": ("POST", "/predictions/iris", b"[5.1, 3.5, 1.4]", JSON),
     "torchserve, unknown": ("POST", "/predictions/nobody/2.0", b"[]", JSON),
-    "v2, late": ("POST", "/v2/models/slow/infer", SLOW, JSON),
     "impatient nonsense": ("POST", "/predict", FLOWER, {**JSON, "X-Request-Timeout-Ms": "-1"}),
 }  # fmt: skip
-
-
-def run(server: Server, door: str) -> Iterator[Server]:
-    """A foreign WSGI server beside ``carafe serve``: it shares the home, and so the steward and the hosts."""
-    port = free_port()
-    code = (
-        f"from waitress import serve; from flask_carafe.application import create_app; serve(create_app(), host='127.0.0.1', port={port}, threads=8)"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=server.home.parent, env={**os.environ, "CARAFE_HOME": str(server.home), "CARAFE_DOOR": door},
-        start_new_session=True,
-    )  # fmt: skip
-    other = Server(port, process, server.home)
-    try:
-        wait(other)
-        yield other
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def wait(server: Server) -> None:
-    end = time.monotonic() + 30
-    while time.monotonic() < end:
-        try:
-            if server.ask("GET", "/readyz").json["status"] == "ready":
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError("the foreign server did not come up")
-
-
-@pytest.fixture(scope="module")
-def flask_door(server: Server) -> Iterator[Server]:
-    yield from run(server, "flask")
-
-
-@pytest.fixture(scope="module")
-def wsgi_door(server: Server) -> Iterator[Server]:
-    yield from run(server, "wsgi")
 
 
 def told(server: Server, case: str) -> tuple[object, ...]:

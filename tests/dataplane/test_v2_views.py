@@ -45,7 +45,7 @@ def test_metadata_names_every_tensor(server):
     sentiment = get(server, "/v2/models/sentiment").json
     assert [one["datatype"] for one in sentiment["inputs"] + sentiment["outputs"]] == ["BYTES", "BYTES", "FP64"]
     assert [one["datatype"] for one in get(server, "/v2/models/echo").json["inputs"]] == ["INT64", "BYTES"]
-    assert set(get(server, "/v2/models").json["models"]) == {"iris", "sentiment", "echo", "slow", "picky"}
+    assert set(get(server, "/v2/models").json["models"]) == {"iris", "sentiment", "people", "echo", "slow", "picky"}
 
 
 @pytest.mark.parametrize("path", ["", "/ready", "/stats", "/versions/1", "/versions/1/ready"])
@@ -72,7 +72,7 @@ def test_statistics_count_over_all_workers(server):
     assert after["inference_stats"]["success"]["count"] - before["inference_stats"]["success"]["count"] == 6
     assert after["inference_stats"]["fail"]["count"] - before["inference_stats"]["fail"]["count"] == 1
     assert after["inference_stats"]["compute_infer"]["ns"] > 0 < after["execution_count"]
-    assert len(get(server, "/v2/models/stats").json["model_stats"]) == 5
+    assert len(get(server, "/v2/models/stats").json["model_stats"]) == 6
 
 
 # ---- the repository
