@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 import struct
+import time
 import zlib
 
 import pytest
