@@ -7,16 +7,17 @@ from time import monotonic
 
 from ..errors import CarafeError
 from ..operations.failures import checked
-from ..serving.asking import ask_blocking
+from ..serving.asking import ask_blocking, ready_rows_blocking
 from ..serving.ids import request_id
 from ..serving.table import Model
 from ..state import CarafeState
-from .protocol import Get, Protocol, Reply, timeout_s, unpacked
+from .protocol import Get, Headers, Protocol, timeout_s, unpacked
+from .stream import EventBody, Telling
 
 
 def serve(  # noqa: PLR0917 - on the request path, where keywords cost
     state: CarafeState, speak: Protocol, find: Callable[[], Model], header: Get, body: Callable[[], bytes], door: str
-) -> Reply:
+) -> tuple[int, Headers, bytes | EventBody]:
     """Status, headers and body for one request in the protocol ``speak``.
 
     :param find: the model that is asked; may raise. Asked again when the body is there: a new version may have come meanwhile.
@@ -36,6 +37,9 @@ def serve(  # noqa: PLR0917 - on the request path, where keywords cost
         rows, memo = speak.read(model, header, unpacked(said, encoding, state.settings.max_body_bytes) if encoding else said)
         if memo is not None:
             patience = getattr(memo, "timeout_s", None) or patience
+        if model.streams and (events := speak.events(model, header, memo, prediction_id, told)) is not None:
+            ready = ready_rows_blocking(state.engine, model, rows, monotonic() + patience)
+            return 200, events.headers(), EventBody(Telling(state, model, events, door, began), ready, patience)
         answer = checked(model, ask_blocking(state.engine, model, rows, patience, prediction_id))
         reply = speak.write(model, answer, rows, memo, prediction_id, told, header)
     except CarafeError as error:

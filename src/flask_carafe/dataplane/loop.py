@@ -31,7 +31,7 @@ from .bridge import Bridge
 from .cors import allow_origin
 from .protocol import MOST_RATIO, Get, Headers, Protocol, Reply, is_trusted, timeout_s, unpacked, write_error
 from .protocols import Route, Routes
-from .stream import Sender
+from .stream import Sender, Telling
 
 log = logging.getLogger(__name__)
 LARGE_BYTES = 256 << 10
@@ -126,7 +126,8 @@ class LoopDoor:
                 patience = getattr(memo, "timeout_s", None) or patience
             if model.streams and (events := speak.events(model, get, memo, prediction_id, told)) is not None:
                 leaving()
-                return await self._stream(Sender(state, model, events, scope, protocol), rows, monotonic() + patience, began, get("origin"))
+                sender = Sender(Telling(state, model, events, "loop", began), scope, protocol)
+                return await self._stream(sender, rows, monotonic() + patience, get("origin"))
             answer = await ask(engine, model, rows, monotonic() + patience, leaving, prediction_id)
             if answer.errors:
                 checked(model, answer)
@@ -144,12 +145,12 @@ class LoopDoor:
             allow_origin(state.settings.cors_origins, get("origin"), sent)
         protocol.response_bytes(status, sent, body)
 
-    async def _stream(self, sender: Sender, rows: Rows | Pending, deadline: float, began: float, origin: str | None) -> None:
+    async def _stream(self, sender: Sender, rows: Rows | Pending, deadline: float, origin: str | None) -> None:
         """Send a streamed answer, as long as its client is there."""
         more: Headers = []
         if self.state.settings.cors_origins:
             allow_origin(self.state.settings.cors_origins, origin, more)
-        await sender.send(rows, deadline, began, more)
+        await sender.send(rows, deadline, more)
 
     async def _read_beside(self, speak: Protocol, model: Model, get: Get, said: bytes, encoding: str | None) -> tuple[Rows | Pending, Any]:
         """Read a body that may take a while, or that must be unpacked, in a thread: the loop is everyone's."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 
-from flask import Blueprint, Flask, Response, request
+from flask import Blueprint, Flask, Response, request, stream_with_context
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from ..access import Permission, requires
@@ -50,7 +50,7 @@ def route_view(path: str) -> Callable[[], Response]:
 
 def _respond(state: CarafeState, speak: Protocol, find: Callable[[], Model]) -> Response:
     status, headers, body = serve(state, speak, find, request.headers.get, lambda: read_body(state), "flask")
-    return Response(body, status, headers)
+    return Response(body if isinstance(body, bytes) else stream_with_context(body), status, headers)
 
 
 def read_body(state: CarafeState) -> bytes:

@@ -43,8 +43,10 @@ class WsgiDoor:
         )  # fmt: skip
         if state.settings.cors_origins:
             allow_origin(state.settings.cors_origins, environ.get("HTTP_ORIGIN"), headers)
-        start_response(f"{status} {HTTPStatus(status).phrase}", [*headers, ("content-length", str(len(body)))])
-        return [body]
+        if isinstance(body, bytes):
+            headers.append(("content-length", str(len(body))))
+        start_response(f"{status} {HTTPStatus(status).phrase}", headers)
+        return [body] if isinstance(body, bytes) else body
 
     def _body(self, environ: dict[str, Any]) -> bytes:
         limit = self.state.settings.max_body_bytes

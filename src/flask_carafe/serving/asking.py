@@ -49,11 +49,23 @@ async def _ask_with_files(  # noqa: PLR0917
     return await ask(engine, model, await decode_media(engine, model, rows, deadline), deadline, watch, id)
 
 
+async def ready_rows(engine: Engine, model: Model, rows: Rows | Pending, deadline: float) -> Rows:
+    """``rows`` with every file read; on the loop."""
+    return await decode_media(engine, model, rows, deadline) if isinstance(rows, Pending) else rows
+
+
+def ready_rows_blocking(engine: Engine, model: Model, rows: Rows | Pending, deadline: float) -> Rows:
+    """The same from any thread but the loop's."""
+    return _media_blocking(engine, model, rows, deadline) if isinstance(rows, Pending) else rows
+
+
 def ask_blocking(engine: Engine, model: Model, rows: Rows | Pending, timeout_s: float, id: str = "") -> Answer:
     """The same from any thread but the loop's.
 
     :raises Overloaded: besides other reasons, the threads that a model may hold are all waiting for it; nothing was run.
     """
+    if model.streams:
+        return _collect_here(engine, model, rows, timeout_s, id)
     if model.call is not None:
         return _call_here(engine, model, rows, timeout_s, id)
     seats = engine.seats_of(model)
@@ -71,8 +83,7 @@ def ask_blocking(engine: Engine, model: Model, rows: Rows | Pending, timeout_s: 
 
 def _ask_host(engine: Engine, model: Model, rows: Rows | Pending, timeout_s: float, id: str) -> Answer:
     deadline = monotonic() + timeout_s
-    if isinstance(rows, Pending):
-        rows = _media_blocking(engine, model, rows, deadline)
+    rows = ready_rows_blocking(engine, model, rows, deadline)
     answer = _Slot()
     engine.hand_over(model, rows, deadline, answer.put, id)
     return answer.get(timeout_s)
@@ -81,11 +92,8 @@ def _ask_host(engine: Engine, model: Model, rows: Rows | Pending, timeout_s: flo
 def _call_here(engine: Engine, model: Model, rows: Rows | Pending, timeout_s: float, id: str) -> Answer:
     """Run a function of the app in this thread, where nobody can stop it; what comes too late is of no use."""
     deadline, seats = monotonic() + timeout_s, engine.seats_of(model)
-    if isinstance(rows, Pending):
-        rows = _media_blocking(engine, model, rows, deadline)
+    rows = ready_rows_blocking(engine, model, rows, deadline)
     began = monotonic()
-    if model.streams:
-        return _noted(engine, model, rows, id, began, collect_blocking(engine, model, rows, timeout_s))
     seats.wait(timeout_s)
     try:
         answer = call_local(model, rows)
@@ -94,6 +102,12 @@ def _call_here(engine: Engine, model: Model, rows: Rows | Pending, timeout_s: fl
     if monotonic() > deadline:
         raise DeadlineExceeded(round(timeout_s, 3))
     return _noted(engine, model, rows, id, began, answer)
+
+
+def _collect_here(engine: Engine, model: Model, rows: Rows | Pending, timeout_s: float, id: str) -> Answer:
+    began = monotonic()
+    rows = ready_rows_blocking(engine, model, rows, began + timeout_s)
+    return _noted(engine, model, rows, id, began, collect_blocking(engine, model, rows, timeout_s))
 
 
 class _Slot:

@@ -5,15 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from time import monotonic
-from typing import cast
+from typing import Protocol, cast
 
 from ..errors import HostFault
-from ..hosting.frames import CONTROL, HEADER, REPLY, pack_control, read_header
+from ..hosting.frames import CONTROL, HEADER, REPLY, Header, pack_control, read_header
 from .channel import Channel
 from .lane import Lane
 
 MOST_ANSWER_BYTES = 256 << 20
 GREETING_S = 5.0  # beyond the hang limit
+
+
+class Carrier(Protocol):
+    """What a connection carries the frames of: a :class:`Channel`, or a stream."""
+
+    def send(self, now: float) -> bytes | None: ...
+
+    def answer(self, header: Header, body: bytes, now: float) -> None: ...
+
+    def lost(self) -> None: ...
 
 
 class Connection(asyncio.Protocol):
@@ -24,7 +34,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, lane: Lane, host_id: str, token: str, on_end: Callable[[Connection, bool], None]) -> None:
         self.lane, self.host_id, self.token, self.on_end = lane, host_id, token, on_end
-        self.channel: Channel | None = None
+        self.channel: Carrier | None = None
         self.buffer = bytearray()
         self.scheduled = False
         self.ended = False
@@ -39,7 +49,8 @@ class Connection(asyncio.Protocol):
         self.loop = asyncio.get_running_loop()
         hello = {"op": "hello", "role": "channel", "token": self.token, "protocol": 1}
         self.transport.write(pack_control(hello, 1, CONTROL))
-        self.loop.call_later(self.lane.hang_limit_s + GREETING_S, self._give_up)
+        if self.channel is None:
+            self.loop.call_later(self.lane.hang_limit_s + GREETING_S, self._give_up)
 
     def _give_up(self) -> None:
         """A host that is at work greets when it is done; one that never does is left, and tried again."""
@@ -92,8 +103,8 @@ class Connection(asyncio.Protocol):
     def _greeted(self, kind: int) -> None:
         if kind != REPLY:
             raise HostFault("The host did not answer the greeting.")
-        self.channel = Channel(self.lane, self.host_id)
-        self.channel.wake = self.wake
+        channel = self.channel = Channel(self.lane, self.host_id)
+        channel.wake = self.wake
         self.pump()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -111,10 +122,10 @@ class Connection(asyncio.Protocol):
 
     def leave(self) -> None:
         """Close as soon as the frame under way has been answered; take no more."""
-        if self.channel is None or not self.channel.sent:
-            self.close()
-        else:
+        if isinstance(self.channel, Channel) and self.channel.sent:
             self.channel.retire(self.close)
+        else:
+            self.close()
 
     def close(self) -> None:
         """Leave at once; what is under way gets :class:`~flask_carafe.errors.HostLost`."""

@@ -74,7 +74,7 @@ class Engine:
         self.share = max(1, limits.threads // 2)  # threads that one model may hold
         self.crews: dict[str, Crew] = {}
         self.seats: dict[str, Seats] = {}
-        self.streams = Streams(lambda model: self.crew_of(model).pool)
+        self.streams = Streams(self)
 
     # ---- life: called on the loop
 
@@ -92,6 +92,7 @@ class Engine:
         self.wanted = {}
         for lane in [*self.lanes.values(), *self.leaving]:
             lane.shut("the server is stopping")
+        self.streams.stop()
         for connection in list(self.connections.values()):
             connection.close()
         for crew in self.crews.values():
@@ -195,7 +196,7 @@ class Engine:
         host = self.wanted.get(key)
         if host is not None and key not in self.connections:
             connection = self.connections[key] = Connection(key[0], host.id, host.token, self._ended)
-            self.spawn(self._open(connection, host))
+            self.spawn(self.connect_to(connection, host))
 
     def _ended(self, connection: Connection, hung: bool) -> None:
         key = (connection.lane, connection.host_id)
@@ -205,7 +206,8 @@ class Engine:
         elif key in self.wanted and self.loop is not None:
             self.loop.call_later(AGAIN_S, self._reach, key)  # it may live and have spoken nonsense, or drop out of the table before that
 
-    async def _open(self, connection: Connection, host: HostAddress) -> None:
+    async def connect_to(self, connection: Connection, host: HostAddress) -> None:
+        """Give ``connection`` its wire, or tell it that there is none."""
         kind, _, where = host.address.partition(":")
         loop = asyncio.get_running_loop()
         try:

@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+import asyncio
+from collections.abc import Callable, Coroutine, Generator
+from concurrent.futures import CancelledError
 from contextlib import closing
+from time import monotonic
 from typing import Any
 
 import msgspec
 
-from ..errors import AnswerTooLong
+from ..errors import AnswerTooLong, NotReady
 from ..hosting.frames import DTYPES, Column
 from ..signature import Rows
-from ..signature.pending import Pending
 from .engine import Engine
-from .media import decode_media
+from .host_stream import END
 from .request import Answer
-from .streams import END, Steps, Stream, one_row
+from .streams import Steps, one_row
 from .table import Model
 
 MOST_VALUES = 10_000  # of a stream that is collected into one answer
 MOST_BYTES = 16 << 20
-
-
-async def open_stream(engine: Engine, model: Model, rows: Rows | Pending, deadline: float) -> Stream:
-    """Begin a stream; on the loop. Whoever opened it closes it.
-
-    :raises CarafeError: it cannot be begun.
-    """
-    if isinstance(rows, Pending):
-        rows = await decode_media(engine, model, rows, deadline)
-    return await engine.streams.open(model, rows, deadline)
 
 
 def iterate(engine: Engine, model: Model, rows: Rows, timeout_s: float) -> Generator[Any, None, None]:
@@ -39,14 +31,40 @@ def iterate(engine: Engine, model: Model, rows: Rows, timeout_s: float) -> Gener
     :raises CarafeError: what became of it in place of the next value.
     """
     one_row(rows)
-    steps, seats = Steps(model, rows), engine.seats_of(model)
+    seats = engine.seats_of(model)
     seats.wait(timeout_s)
+    try:
+        yield from _iterate_here(model, rows) if model.call is not None else _iterate_hosted(engine, model, rows, monotonic() + timeout_s)
+    finally:
+        seats.leave()
+
+
+def _iterate_here(model: Model, rows: Rows) -> Generator[Any, None, None]:
+    steps = Steps(model, rows)  # in this thread: the function may want the app
     try:
         while (value := steps.next()) is not END:
             yield value
     finally:
         steps.close()
-        seats.leave()
+
+
+def _iterate_hosted(engine: Engine, model: Model, rows: Rows, deadline: float) -> Generator[Any, None, None]:
+    loop = engine.loop
+    if loop is None:
+        raise NotReady(model.entry.name, "no host is running")
+
+    def wait(work: Coroutine[Any, Any, Any]) -> Any:
+        try:
+            return asyncio.run_coroutine_threadsafe(work, loop).result()
+        except CancelledError:
+            raise NotReady(model.entry.name, "the server is stopping") from None
+
+    stream = wait(engine.streams.open(model, rows, deadline))
+    try:
+        while (value := wait(stream.next())) is not END:
+            yield value
+    finally:
+        loop.call_soon_threadsafe(stream.close)
 
 
 async def collect(engine: Engine, model: Model, rows: Rows, deadline: float, watch: Callable[[], None] | None = None) -> Answer:

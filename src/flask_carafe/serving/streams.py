@@ -12,18 +12,24 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from time import monotonic
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from ..errors import CarafeError, DeadlineExceeded, InvalidInput, ModelFailed, OutputInvalid, Overloaded
+from ..errors import CarafeError, DeadlineExceeded, InvalidInput, ModelFailed, NotReady, OutputInvalid, Overloaded
 from ..signature import Rows
 from ..signature.unpack import values as unpacked
+from .connection import Connection
 from .functions import plain
+from .host_stream import END, HostStream, StreamConnection
+from .lane import Lane
 from .request import told_s
 from .table import Model
 
+if TYPE_CHECKING:
+    from .engine import Engine
+
 log = logging.getLogger(__name__)
 MOST_STREAMS = 64  # of one model at once, in one worker
-END: Any = object()  # in place of a value: there is none any more
+NAP_S = 0.02
 
 
 class Stream(Protocol):
@@ -126,27 +132,72 @@ class LocalStream:
 class Streams:
     """The streams of one worker, counted while they last."""
 
-    def __init__(self, pool_of: Callable[[Model], ThreadPoolExecutor]) -> None:
-        self.pool_of = pool_of
-        self.open_now: Counter[str] = Counter()
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.open_now: Counter[str] = Counter()  # by the model's name
+        self.connections: dict[StreamConnection, str] = {}  # and that name
+        engine.on_tick.append(self._tick)
 
     async def open(self, model: Model, rows: Rows, deadline: float) -> Stream:
-        """Begin a stream of ``model``. A function runs when its first value is asked for.
+        """Begin a stream of ``model``; a function runs when its first value is asked for. Whoever opened it closes it.
 
         :raises InvalidInput: more than one row.
         :raises Overloaded: as many as there may be are open.
+        :raises NotReady: there is no host.
         """
         one_row(rows)
         name = model.entry.name
         if self.open_now[name] >= MOST_STREAMS:
             raise Overloaded(name, 1)
         self.open_now[name] += 1
-        return LocalStream(self.pool_of(model), Steps(model, rows), deadline, model.entry.timeout_ms / 1000, lambda: self._ended(name))
+        try:
+            return await self._begun(model, rows, deadline)
+        except BaseException:
+            self._left(name)
+            raise
 
-    def _ended(self, name: str) -> None:
+    async def _begun(self, model: Model, rows: Rows, deadline: float) -> Stream:
+        if model.call is not None:
+            name, step_s = model.entry.name, model.entry.timeout_ms / 1000
+            return LocalStream(self.engine.crew_of(model).pool, Steps(model, rows), deadline, step_s, lambda: self._left(name))
+        while not (lane := self.engine.lane_of(model)).channels:  # its host is being replaced
+            if monotonic() >= deadline:
+                raise model.unready("its host is being started")
+            await asyncio.sleep(NAP_S)
+        host = self.engine.wanted[lane, self._least_busy(lane)]
+        stream = HostStream(lane, rows, deadline, monotonic())
+        connection = StreamConnection(stream, host, self._ended)
+        self.connections[connection] = model.entry.name
+        self.engine.spawn(self.engine.connect_to(connection, host))
+        return stream
+
+    def _least_busy(self, lane: Lane) -> str:
+        """The id of the host with the fewest streams from here."""
+        busy = Counter(connection.host_id for connection in self.connections)
+        return min((channel.host_id for channel in lane.channels), key=lambda host_id: busy[host_id])
+
+    def _tick(self, now: float) -> None:
+        for connection in list(self.connections):
+            if connection.stream.tick(now):
+                lane = connection.lane
+                log.error("Model %s made no next value within %g s; its host %s is replaced.", lane.name, lane.hang_limit_s, connection.host_id)
+                connection.hung()
+
+    def _ended(self, connection: Connection, hung: bool) -> None:
+        self._left(self.connections.pop(cast(StreamConnection, connection)))
+        if hung and self.engine.link:
+            self.engine.link.tell({"op": "hung", "host": connection.host_id})
+
+    def _left(self, name: str) -> None:
         self.open_now[name] -= 1
         if not self.open_now[name]:
             del self.open_now[name]
+
+    def stop(self) -> None:
+        """End every stream of a host with 503."""
+        for connection, name in list(self.connections.items()):
+            connection.stream.end(NotReady(name, "the server is stopping"))
+            connection.close()
 
 
 def one_row(rows: Rows) -> None:
