@@ -36,6 +36,15 @@ def say(text: str) -> Iterator[str]:
         yield word
 
 
+@carafe.model("relay")
+def relay(go: str) -> Iterator[str]:
+    """Says "ready", and "gone" when there is a file ``go``."""
+    yield "ready"
+    while not Path(go).exists():
+        time.sleep(0.01)
+    yield "gone"
+
+
 @carafe.model("heavy")
 def heavy(parts: int, size: int = 1 << 16, mark: str = "") -> Iterator[str]:
     """Texts of ``size`` bytes; the file ``mark`` holds how many were made."""
