@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 from servers import Server
+from table import RESULTS
 from usage import CPUS, pinned
 
 HERE = Path(__file__).resolve().parent
-RESULTS = HERE / "results"
 SERVER_CPU, LOAD_CPU = (CPUS[0], CPUS[1]) if len(CPUS) > 1 and shutil.which("taskset") else (None, None)
 
 
@@ -33,6 +33,6 @@ def wrk(server: Server, connections: int, seconds: int) -> dict[str, float]:
 def trained() -> Path:
     """The folder of the models; made when it is not there, in a process apart, so that this one needs no library for it."""
     folder = RESULTS / "models"
-    if not (folder / "text.right.json").exists():
+    if not (folder / "many.right.json").exists():
         subprocess.run([sys.executable, HERE / "models.py", folder], check=True)
     return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -14,11 +15,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from usage import MARK, pinned
+import psutil
+from usage import MARK, marked, pinned
+from wires import NATIVE, Wire
 
 HERE = Path(__file__).resolve().parent
 BIN = Path(sys.executable).parent
-START_S = 60.0
+START_S = 120.0
+STOP_S = 15.0
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
@@ -32,20 +36,18 @@ class Server:
     """One server of one model, all of its processes pinned to one CPU. Use as a context manager."""
 
     name = ""
+    target = "/"
+    wire: Wire = NATIVE
+    is_checked = True  # whether its answers are the model's
 
     def __init__(self, model: str, models: Path, work: Path, cpu: int | None) -> None:
         self.model, self.models, self.work, self.cpu = model, models, work, cpu
         self.port = free_port()
         self.mark = f"{self.name}-{self.port}"
+        self.bodies = work / f"{model}-{self.wire.name}.bodies"  # a JSON body a line, sent in turn
         self.processes: list[subprocess.Popen[bytes]] = []
         self.log: IO[bytes] | None = None
-
-    target = "/"
-
-    @property
-    def bodies(self) -> Path:
-        """A JSON body a line, sent in turn."""
-        return self.models / f"{self.model}.bodies"
+        self.started_s = 0.0  # from the command to the first answer
 
     def start(self) -> None:
         raise NotImplementedError
@@ -61,9 +63,11 @@ class Server:
 
     def __enter__(self) -> Server:
         self.work.mkdir(parents=True, exist_ok=True)
+        native = (self.models / f"{self.model}.bodies").read_text().splitlines()
+        self.bodies.write_text("".join(json.dumps(self.wire.body(json.loads(line))) + "\n" for line in native))
         self.log = (self.work / f"{self.name}-{self.model}.log").open("wb")
         try:
-            self.start()
+            self._come_up()
             self._verify()
         except BaseException:
             self.__exit__()
@@ -71,29 +75,38 @@ class Server:
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Stop politely, then see that nothing of it is left."""
         for process in self.processes:
             process.send_signal(signal.SIGTERM)
         for process in self.processes:
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_S)
+        for left in list(marked(self.mark)):
+            with contextlib.suppress(psutil.Error):
+                left.kill()
+        for process in self.processes:
+            process.wait()
         if self.log:
             self.log.close()
 
+    def _come_up(self) -> None:
+        """Start it, and wait for the first good answer."""
+        first = self.bodies.read_text().partition("\n")[0]
+        began = time.monotonic()
+        self.start()
+        while self._ask(first) is None:
+            if time.monotonic() - began > START_S or any(process.poll() is not None for process in self.processes):
+                words = Path(self.log.name).read_text(errors="replace")[-2000:] if self.log else ""
+                raise RuntimeError(f"{self.name} does not answer:\n{words}")
+            time.sleep(0.01)
+        self.started_s = time.monotonic() - began
+
     def _verify(self) -> None:
-        """Wait until it answers, and see that each row's answer is right: a fast wrong answer is worth nothing."""
-        bodies = self.bodies.read_text().splitlines()
+        """See that each row's answer is right: a fast wrong answer is worth nothing."""
         right = json.loads((self.models / f"{self.model}.right.json").read_text())
-        end = time.monotonic() + START_S
-        while self._ask(bodies[0]) is None:
-            if time.monotonic() > end or any(process.poll() for process in self.processes):
-                raise RuntimeError(f"{self.name} does not answer; see {self.log.name if self.log else 'its log'}")
-            time.sleep(0.05)
-        for body, wanted in zip(bodies, right, strict=True):
+        for body, wanted in zip(self.bodies.read_text().splitlines(), right, strict=True):
             got = self._ask(body)
-            if got is None or max(abs(a - b) for a, b in zip(got, wanted, strict=True)) > 1e-9:
+            if got is None or (self.is_checked and max(abs(a - b) for a, b in zip(got, wanted, strict=True)) > 1e-9):
                 raise RuntimeError(f"{self.name} answered {got} where {wanted} is right")
 
     def _ask(self, body: str) -> list[float] | None:
@@ -102,30 +115,25 @@ class Server:
         try:
             connection.request("POST", self.target, body, {"Content-Type": "application/json"})
             response = connection.getresponse()
-            return probabilities(json.loads(response.read())) if response.status == 200 else None
-        except (OSError, http.client.HTTPException, ValueError):
+            answer: Any = json.loads(response.read())
+            return self.wire.probabilities(answer) if response.status == 200 else None
+        except (OSError, http.client.HTTPException, ValueError, LookupError):
             return None
         finally:
             connection.close()
 
 
-def probabilities(answer: dict[str, Any]) -> list[float]:
-    """Of one row: a list, or an object by class, alone or in a list of one."""
-    found = answer["probabilities"]
-    found = found[0] if isinstance(found, list) and not isinstance(found[0], float) else found
-    return list(found.values()) if isinstance(found, dict) else list(found)
-
-
 class Ours(Server):
     name = "ours"
 
-    @property
-    def target(self) -> str:  # type: ignore[override]
-        return f"/models/{self.model}/predict"
+    def __init__(self, *place: Any) -> None:
+        super().__init__(*place)
+        self.target = f"/models/{self.model}/predict"
+        self.home = self.work / "home"
 
     def start(self) -> None:
         files = [f"{self.model}={self.models / f'{self.model}.joblib'}"]
-        self.spawn([BIN / "carafe", "serve", *files, "--port", self.port, "--workers", "1", "--home", self.work / "home"])
+        self.spawn([BIN / "carafe", "serve", *files, "--port", self.port, "--workers", "1", "--home", self.home], CARAFE_NOTICE_S="0")
 
 
 class Prototype(Server):
@@ -133,14 +141,13 @@ class Prototype(Server):
 
     def start(self) -> None:
         address = self.work / f"{self.model}-{self.port}.sock"
-        kind = ["text"] if self.model == "text" else []
-        self.spawn([sys.executable, HERE / "prototype" / "host.py", self.models / f"{self.model}.joblib", address, *kind])
+        kind = {"text": "text", "named": "named"}.get(self.model, "numbers")
+        self.spawn([sys.executable, HERE / "prototype" / "host.py", self.models / f"{self.model}.joblib", address, kind])
         end = time.monotonic() + START_S
         while not address.exists() and time.monotonic() < end:
-            time.sleep(0.05)
+            time.sleep(0.01)
         front = ["--interface", "rsgi", "--host", "127.0.0.1", "--port", self.port, "--workers", "1", "--no-ws", "--log-level", "warning"]
-        kinds = {"KIND": "text"} if kind else {}
-        self.spawn([BIN / "granian", *front, "--working-dir", HERE / "prototype", "front:app"], HOST_SOCKET=str(address), **kinds)
+        self.spawn([BIN / "granian", *front, "--working-dir", HERE / "prototype", "front:app"], HOST_SOCKET=str(address), KIND=kind)
 
 
 SERVERS: dict[str, type[Server]] = {server.name: server for server in (Ours, Prototype)}

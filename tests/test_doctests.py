@@ -34,7 +34,7 @@ def test_examples_of_the_package_hold(name: str) -> None:
     run(importlib.import_module(name))
 
 
-@pytest.mark.parametrize("name", ["table", "cpu"])
+@pytest.mark.parametrize("name", ["table", "cpu", "wires", "report"])
 def test_examples_of_the_benchmarks_hold(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if not BENCHMARKS.is_dir():
         pytest.skip("this is no checkout")

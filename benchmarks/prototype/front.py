@@ -1,6 +1,6 @@
 """The data plane at its barest: what an event loop in front of a model process can reach. No limit, no deadline, no error path.
 
-    granian --interface rsgi --workers 1 front:app      HOST_SOCKET: where host.py listens; KIND=text for a model of texts
+    granian --interface rsgi --workers 1 front:app      HOST_SOCKET: where host.py listens; KIND: numbers, text, named
 
 Rows that arrive in one turn of the loop leave as one frame; while a frame is under way the next rows gather. Carafe's
 own data plane has the same shape, and its speed is told as a share of this.
@@ -9,6 +9,7 @@ own data plane has the same shape, and its speed is told as a share of this.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import struct
 from array import array
@@ -29,16 +30,36 @@ class Words(msgspec.Struct):
     text: str
 
 
-IS_TEXT = os.environ.get("KIND") == "text"
-read = msgspec.json.Decoder(Words if IS_TEXT else Numbers).decode
+class Passenger(msgspec.Struct):
+    pclass: int
+    sex: str
+    age: float | None
+    fare: float
+    embarked: str
+
+
+KIND = os.environ.get("KIND", "numbers")
+read: Any = msgspec.json.Decoder({"text": Words, "named": Passenger}.get(KIND, Numbers)).decode
 write = msgspec.json.Encoder().encode
 
 
+def texts(values: list[str]) -> bytes:
+    """A u32 length for each text, and then their UTF-8."""
+    encoded = [value.encode() for value in values]
+    return array("I", map(len, encoded)).tobytes() + b"".join(encoded)
+
+
+def numbers(values: list[Any]) -> bytes:
+    return array("d", [math.nan if value is None else value for value in values]).tobytes()
+
+
 def frame(rows: list[Any]) -> bytes:
-    """Rows as the host reads them: float64 row-major, or a u32 length for each text and then their UTF-8."""
-    if IS_TEXT:
-        texts = [row.text.encode() for row in rows]
-        body = array("I", map(len, texts)).tobytes() + b"".join(texts)
+    """Rows as the host reads them: float64 row-major, or texts, or the columns of passengers one after the other."""
+    if KIND == "text":
+        body = texts([row.text for row in rows])
+    elif KIND == "named":
+        columns = (numbers([row.pclass for row in rows]), numbers([row.age for row in rows]), numbers([row.fare for row in rows]))
+        body = b"".join([*columns, texts([row.sex for row in rows]), texts([row.embarked for row in rows])])
     else:
         body = b"".join([array("d", row.features).tobytes() for row in rows])
     return HEAD.pack(len(rows), len(body)) + body
