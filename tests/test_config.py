@@ -233,6 +233,11 @@ VALUES = ODD | st.recursive(
 )
 
 
+def test_a_home_of_nobody_is_no_path():
+    with pytest.raises(ConfigError, match="must be a path; there is no user of that name"):
+        Settings.load(environ={}, app_config={"CARAFE_HOME": "~nobody-of-that-name/carafe"})
+
+
 @settings(max_examples=300)
 @given(st.sampled_from(SETTINGS), VALUES)
 def test_any_value_of_any_setting_is_converted_or_a_config_error(setting, value):

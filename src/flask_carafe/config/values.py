@@ -85,7 +85,10 @@ def _converted(setting: Setting, wanted: Any, raw: Any, base: Path) -> Any:
 def _path(raw: Any, base: Path) -> Path:
     if not isinstance(raw, str | os.PathLike) or not os.fspath(raw) or "\0" in str(raw):
         raise Problem("a path")
-    return Path(os.path.abspath(base / Path(raw).expanduser()))
+    try:
+        return Path(os.path.abspath(base / Path(raw).expanduser()))
+    except RuntimeError:  # ~NAME, and there is no such user
+        raise Problem("a path; there is no user of that name") from None
 
 
 def _truth(raw: Any) -> bool:
