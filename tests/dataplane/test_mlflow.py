@@ -93,6 +93,11 @@ def test_csv_comes_under_both_names_and_leaves_other_columns_out(kind):
     assert same(NUMBERS, "a,b\n1,2\n3,4\n", MATRIX, kind)
 
 
+@pytest.mark.parametrize("word", ["NaN", "nan", "NA", "", " "])
+def test_a_csv_may_spell_a_missing_number_and_a_text_keeps_every_word(word):
+    assert same(PEOPLE, f"age,city\n{word},NA\n", {"rows": [{"city": "NA"}]}, "text/csv")
+
+
 @pytest.mark.parametrize(
     ("body", "error", "words"),
     [

@@ -6,7 +6,7 @@ import codecs
 import csv
 import io
 from collections import Counter
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from difflib import get_close_matches
 from itertools import islice
 from typing import Any
@@ -25,6 +25,7 @@ UNICODE = {"utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "
 WESTERN = {f"iso8859-{part}" for part in (1, 2, 5, 7, 9, 15)} | {f"cp125{part}" for part in range(5)} | {"koi8-r"}
 EASTERN = {"gb2312", "gbk", "gb18030", "big5", "shift_jis", "euc_jp", "euc_kr"}
 CHARSETS = UNICODE | WESTERN | EASTERN
+MISSING = {"NaN", "nan", "NA", "N/A", "null", "NULL", "None"}  # what other tools write in place of a number that is not there
 COMPRESSED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"\xfd7zXZ": "xz", b"BZh": "bzip2"}
 
 
@@ -66,6 +67,7 @@ def read_csv(body: bytes, charset: str, checker: Checker, foreign: bool = False)
     lines = _lines(csv.reader(io.StringIO(text, newline=""), strict=True))
     _, header = next(lines, (0, []))
     names = (place_columns(header, checker.signature) if foreign else None) or _header(header, checker)
+    blanks = _blanks(names, checker) if foreign else []
     rows: list[list[str]] = []
     numbers: list[int] = []
     width = len(names)
@@ -76,10 +78,20 @@ def read_csv(body: bytes, charset: str, checker: Checker, foreign: bool = False)
             raise refusal(sentence, expected=words, got=f"{len(cells)} cells", row=len(rows))
         if len(rows) >= checker.max_rows:
             raise TooManyRows(max(text.count("\n"), len(rows) + 1), checker.max_rows)
-        rows.append(cells)
+        rows.append([blank(cell) for blank, cell in zip(blanks, cells, strict=True)] if blanks else cells)
         numbers.append(number)
     columns = {name: column for name, column in zip(names, zip(*rows, strict=True), strict=False) if name is not None}
     return checker.cells(columns, len(rows), lambda row: f"Line {numbers[row]}", lambda: [_named(names, cells) for cells in rows])
+
+
+def _blanks(names: list[str | None], checker: Checker) -> list[Callable[[str], str]]:
+    """What makes a cell of each column empty where it holds another tool's word for a missing value; texts keep every word."""
+    wordless = {field.name for field in checker.signature.fields if field.kind in ("number", "integer", "boolean", "datetime")}
+    return [_blank if name in wordless else str for name in names]
+
+
+def _blank(cell: str) -> str:
+    return "" if cell.strip() in MISSING else cell
 
 
 def _named(names: list[str | None], cells: list[str]) -> dict[str, str]:
