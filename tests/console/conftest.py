@@ -46,9 +46,9 @@ def answers() -> Iterator[None]:
 
     real = operation.ask_blocking
 
-    def answer(engine: Any, model: Model, rows: Any, deadline: float) -> object:
+    def answer(engine: Any, model: Model, rows: Any, timeout_s: float, id: str = "") -> object:
         if model.entry.digest != SHELF:
-            return real(engine, model, rows, deadline)
+            return real(engine, model, rows, timeout_s, id)
         if b"please fail" in b"".join(chunk.data for chunk in getattr(rows, "chunks", ())):
             raise ModelFailed(model.entry.name) from ValueError("asked to")
         return stand_in_answer(model, rows, shelf[model.entry.name])

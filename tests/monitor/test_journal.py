@@ -1,87 +1,17 @@
-"""The journal: what was answered is on disk before anybody is told, comes back as it was, and a disk in trouble costs no prediction."""
+"""The journal: what was answered is on disk before anybody is told, comes back as it was, and nothing is kept that must not be."""
 
 from __future__ import annotations
 
 import struct
 from time import monotonic
 
-import pytest
-
 from flask_carafe.artifacts.journal import JournalRules
 from flask_carafe.hosting.frames import DTYPES, read_header
-from flask_carafe.monitor.journal import Journal, Kept, Limits, Tape
-from flask_carafe.monitor.journal.reader import Frame, read
-from flask_carafe.serving.channel import Channel
-from flask_carafe.serving.lane import Lane
-from flask_carafe.signature import Field, Output, Rows, Signature
-from flask_carafe.signature.layout import columns, pack
+from flask_carafe.monitor.journal import Kept, Tape
+from flask_carafe.signature import Field, Signature
+from flask_carafe.signature.layout import pack
+from monitor.lines import KINDS, PLAIN, KindsLine, Line, nonce_answer, records, tape
 from serving.test_lane_machine import scripted_answer
-
-PLAIN = Signature(
-    fields=(Field(name="nonce", kind="number"), Field(name="word", kind="text", dtype="text"), Field(name="n", kind="integer", dtype="int64")),
-    outputs=(Output(name="prediction", kind="integer", dtype="int64"),),
-)
-
-
-@pytest.fixture
-def lost() -> dict[str, int]:
-    return {}
-
-
-@pytest.fixture
-def journal(tmp_path, lost):
-    def on_lost(model: str, predictions: int) -> None:
-        lost[model] = lost.get(model, 0) + predictions
-
-    journal = Journal(tmp_path / "journal", Limits(), on_lost)
-    yield journal
-    journal.close()
-
-
-class Line:
-    """A lane with one channel, whose host answers each row with its nonce; nonces that 11 divides fail."""
-
-    def __init__(self, tape: Tape, signature: Signature = PLAIN, most_rows: int = 256) -> None:
-        self.signature = signature
-        self.lane = Lane("m", "1", columns(signature), signature.outputs, most_rows, 10.0)
-        self.lane.frame_rows = most_rows
-        self.lane.on_frame = tape.frame
-        self.channel = Channel(self.lane, "h")
-        self.told: dict[str, object] = {}
-
-    def rows(self, *nonces: float) -> Rows:
-        return pack(self.signature, [list(nonces), [f"w{nonce:g}" for nonce in nonces], [None] * len(nonces)], len(nonces), False)
-
-    def ask(self, prediction_id: str, *nonces: float, **more: float) -> None:
-        now = monotonic()
-        patience_s = more.get("patience_s", 2.0)
-        self.lane.arrive(self.rows(*nonces), now + patience_s, now, lambda outcome: self.told.update({prediction_id: outcome}), prediction_id)
-
-    def turn(self) -> None:
-        """Send and answer frames until nothing waits."""
-        while (frame := self.channel.send(monotonic())) is not None:
-            self.channel.answer(*nonce_answer(frame), monotonic())
-
-
-def nonce_answer(frame: bytes) -> tuple[object, bytes]:
-    """The answer of a host that reads the first column alone."""
-    header = read_header(frame)
-    at = 24 + 16 * header.columns
-    first = b"".join([frame[:24], struct.pack("<BBHIII", DTYPES["float64"], 0, 0, 1, 0, 8 * header.rows), frame[at : at + 8 * header.rows]])
-    return scripted_answer(first)
-
-
-def frames(journal: Journal) -> list[Frame]:
-    paths = sorted(journal.folder.iterdir())
-    return [frame for path in paths for frame in read(path)]
-
-
-def records(journal: Journal) -> list[dict[str, object]]:
-    return [record for frame in frames(journal) for record in frame.records()]
-
-
-def tape(journal: Journal, signature: Signature = PLAIN, share: float = 1.0, **rules: object) -> Tape:
-    return Tape(journal, "m", 1, "digest", Kept(signature, JournalRules(**rules), share, lambda: b"key"))
 
 
 def test_an_answer_is_on_disk_before_its_waiter_is_told(journal):
@@ -116,27 +46,9 @@ def test_what_nobody_waited_for_any_more_is_marked(journal):
     assert [(record["id"], record.get("late", False)) for record in records(journal)] == [("stays", False), ("left", True)]
 
 
-KINDS = Signature(
-    fields=(
-        Field(name="nonce", kind="number"),
-        Field(name="email", kind="text", dtype="text", nullable=True),
-        Field(name="salary", kind="number"),
-        Field(name="photo", kind="image", shape=(2, 2)),
-        Field(name="essay", kind="text", dtype="text"),
-    ),
-    outputs=(Output(name="prediction", kind="integer", dtype="int64"),),
-)
 MATRIX = Signature(
     fields=tuple(Field(name=name, kind="number") for name in ("nonce", "salary", "age")), outputs=PLAIN.outputs, layout="matrix", named=True
 )
-
-
-class KindsLine(Line):
-    def rows(self, *nonces: float) -> Rows:
-        long = ["x" * 20_000 if nonce == 2 else "short" for nonce in nonces]
-        emails = [None if nonce == 3 else "ada@example.org" for nonce in nonces]
-        photos = [[1.0, 2.0, 3.0, nonce] for nonce in nonces]
-        return pack(self.signature, [list(nonces), emails, [1e5] * len(nonces), photos, long], len(nonces), False)
 
 
 def test_fields_are_hashed_dropped_or_kept_as_the_rules_say_and_large_values_stand_as_their_hash(journal):

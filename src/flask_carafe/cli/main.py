@@ -26,6 +26,7 @@ COMMANDS = {
     "check": "Look into a model file, load it in a process apart, and try it.",
     "predict": "Predict the rows of a file, with a served model or a model file.",
     "bench": "Measure how fast a model answers, and what keeps it from more.",
+    "journal": "Show the predictions that were made, or write them to a file.",
     "doctor": "Say what works on this machine, and what to do about the rest.",
     "steward": "Run the process that owns the model hosts, or ask how it is.",
 }

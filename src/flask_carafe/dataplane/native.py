@@ -14,6 +14,7 @@ from ..serving.table import Model, RoutingTable
 from ..signature import Rows
 from ..signature.decode import Decoder
 from ..signature.pending import Pending
+from ..signature.tabular import harmless
 from .events import Events, wants_events
 from .forms import read_form
 from .protocol import JSON, Get, Headers, Protocol, Reply, answer_headers, encode
@@ -150,9 +151,3 @@ def csv_bytes(records: list[dict[str, Any]]) -> bytes:
     writer.writerows([[harmless(value) for value in record.values()] for record in records])
     return out.getvalue().encode()
 
-
-def harmless(value: Any) -> Any:
-    """A cell that no spreadsheet runs; lists and objects as JSON."""
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return "'" + value
-    return encode(value).decode() if isinstance(value, (list, dict)) else value

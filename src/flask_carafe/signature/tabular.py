@@ -16,6 +16,7 @@ from . import strict
 from .check import Checker, listed, name_of
 from .kinds.number import DECIMAL
 from .model import Rows
+from .packing import encode_json
 from .pending import Pending
 from .places import place_columns
 from .refusal import refusal
@@ -171,3 +172,10 @@ def read_ndjson(body: bytes, checker: Checker) -> Rows | Pending:
             raise malformed(f"Line {number}: {exc}", "Send one JSON object or list a line.") from None
         numbers.append(number)
     return checker.rows(Raw(rows, False), place=lambda row: f"Line {numbers[row]}")
+
+
+def harmless(value: Any) -> Any:
+    """A cell that no spreadsheet runs; lists and objects as JSON."""
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return "'" + value
+    return encode_json(value).decode() if isinstance(value, (list, dict)) else value

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
@@ -15,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from ...errors import CarafeError, HostFault
+from ...errors import CarafeError
 from ...hosting.frames import ANSWER, DTYPES, HAS_ERRORS, NAMES, Column, Header, RowError, read_answer, read_predict
 from ...signature import Chunk, Field, Rows
 from ...signature.answer import Encoder
@@ -26,6 +27,8 @@ from . import format as form
 
 STEP_BYTES = 1 << 20
 JSON = DTYPES["json"]
+# What decoding says to bytes that were not written by us, though their sums are right.
+SENSELESS = (CarafeError, msgspec.MsgspecError, LookupError, TypeError, ValueError, AttributeError, OverflowError, struct.error, RecursionError)
 
 
 class Version:
@@ -55,7 +58,7 @@ class Frame:
             if n != self.n:
                 raise ValueError("another number of rows was asked")
             return self._by_field(columns)
-        except (HostFault, IndexError, msgspec.DecodeError, OverflowError) as exc:
+        except SENSELESS as exc:
             raise ValueError(f"the question cannot be read: {exc}") from exc
 
     def _by_field(self, columns: Sequence[tuple[int, int, Chunk]]) -> list[dict[str, Any]]:
@@ -81,7 +84,7 @@ class Frame:
             if header.columns == header.flags & HAS_ERRORS:  # of a model whose answers are not kept
                 outputs = ()
             return read_answer(header, data.answer, outputs)
-        except (HostFault, msgspec.DecodeError) as exc:
+        except SENSELESS as exc:
             raise ValueError(f"the answer cannot be read: {exc}") from exc
 
     def errors(self) -> dict[int, RowError]:
@@ -105,7 +108,7 @@ class Frame:
             return encoder.records(columns, row, 1)[0] if flat else encoder.body(columns, row, 1, True)
         except CarafeError as exc:  # what the model gave is no answer, and the client was told so
             return {"error": f"{exc.code}: {exc}"}
-        except (IndexError, TypeError) as exc:
+        except SENSELESS as exc:
             raise ValueError(f"the answer cannot be read: {exc}") from exc
 
     def records(self, flat: bool = False) -> Iterator[dict[str, Any]]:
@@ -176,7 +179,7 @@ class SegmentReader:
                     self._versions[record.number] = Version(msgspec.json.decode(record.payload, type=form.Facts))
                 elif record.kind == form.FRAME and record.number in self._versions:
                     yield Frame(self._versions[record.number], form.parse_frame(record.payload, record.flags))
-            except (msgspec.MsgspecError, CarafeError, ValueError):
+            except SENSELESS:
                 continue
 
     def _records(self) -> Iterator[form.Record]:
