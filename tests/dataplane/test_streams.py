@@ -172,7 +172,7 @@ def test_a_client_that_leaves_ends_the_generator(chatty, tmp_path):
 
 @pytest.mark.parametrize("chatty", ["loop"], indirect=True)  # waitress keeps 16 MiB before it makes a model wait
 def test_a_client_that_does_not_read_stops_the_model(chatty, tmp_path):
-    mark, parts = tmp_path / "mark", 4000  # of 64 KiB: 250 MiB
+    mark, parts = tmp_path / "mark", 1000  # of 64 KiB: 64 MiB
     body = json.dumps({"parts": parts, "mark": str(mark)}).encode()
     with socket.create_connection(("127.0.0.1", chatty.port), timeout=30) as connection:
         connection.sendall(b"POST /models/heavy/predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
