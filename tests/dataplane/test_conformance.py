@@ -34,6 +34,14 @@ def checked(answer: Answer) -> Any:
     return answer.json
 
 
+def csv_of(rows: list[Row]) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0])
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
 # ---- native
 
 
@@ -51,11 +59,7 @@ def native_columns(server: Server, name: str, rows: list[Row]) -> Told:
 
 
 def native_csv(server: Server, name: str, rows: list[Row]) -> Told:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0])
-    writer.writeheader()
-    writer.writerows(rows)
-    return native(server, name, text.getvalue().encode(), Content_Type="text/csv")
+    return native(server, name, csv_of(rows), Content_Type="text/csv")
 
 
 def native_ndjson(server: Server, name: str, rows: list[Row]) -> Told:
@@ -112,15 +116,79 @@ def blob(datatype: str, values: list[Any]) -> bytes:
     return struct.pack(f"<{len(values)}{CODES[datatype]}", *values)
 
 
+# ---- MLflow, which asks the default model and tells no probabilities
+
+
+def by_field(rows: list[Row]) -> dict[str, list[Any]]:
+    return {field: [row[field] for row in rows] for field in rows[0]}
+
+
+def mlflow_split(server: Server, name: str, rows: list[Row]) -> Told:
+    split = {"columns": list(rows[0]), "data": [list(row.values()) for row in rows], "index": list(range(len(rows)))}
+    return invoked(server, {"dataframe_split": split})
+
+
+def mlflow_records(server: Server, name: str, rows: list[Row]) -> Told:
+    return invoked(server, {"dataframe_records": rows})
+
+
+def mlflow_instances(server: Server, name: str, rows: list[Row]) -> Told:
+    return invoked(server, {"instances": [list(row.values()) for row in rows]})
+
+
+def mlflow_inputs(server: Server, name: str, rows: list[Row]) -> Told:
+    return invoked(server, {"inputs": by_field(rows)})
+
+
+def mlflow_csv(server: Server, name: str, rows: list[Row]) -> Told:
+    return invoked(server, csv_of(rows), Content_Type="text/csv")
+
+
+def invoked(server: Server, body: Any, **headers: str) -> Told:
+    return checked(server.post("/invocations", body, **headers))["predictions"], None
+
+
+# ---- V1: TensorFlow Serving and KServe
+
+
+def v1_instances(server: Server, name: str, rows: list[Row]) -> Told:
+    path, body = f"/v1/models/{name}:predict", {"instances": rows}
+    labels = checked(server.post(path, body))["predictions"]
+    return labels, checked(server.post(path, body | {"signature_name": "probabilities"}))["predictions"]
+
+
+def v1_inputs(server: Server, name: str, rows: list[Row]) -> Told:
+    """Missing numbers as the bare word NaN, as TensorFlow has them."""
+    body = json.dumps({"inputs": by_field(rows)}).replace("null", "NaN").encode()
+    return checked(server.post(f"/v1/models/{name}:predict", body))["outputs"], None
+
+
+def v1_classify(server: Server, name: str, rows: list[Row]) -> Told:
+    results = checked(server.post(f"/v1/models/{name}:classify", {"examples": rows}))["results"]
+    return native_rows(server, name, rows)[0], [[score for _, score in row] for row in results]
+
+
+# ---- TorchServe, one row a request
+
+
+def torchserve(server: Server, name: str, rows: list[Row]) -> Told:
+    """The likeliest class first; back in the order of the others by its name."""
+    said = [checked(server.post(f"/predictions/{name}", row)) for row in rows]
+    order = list(checked(server.post(f"/models/{name}/predict", rows[0]))["probabilities"])
+    return native_rows(server, name, rows)[0], [[row[key] for key in order] for row in said]
+
+
 EVERY: dict[str, Ask] = {
     "native rows": native_rows, "native columns": native_columns, "native CSV": native_csv, "native NDJSON": native_ndjson,
     "V2 columns": v2_columns, "V2 matrix": v2_matrix, "V2 binary": v2_binary,
+    "MLflow split": mlflow_split, "MLflow records": mlflow_records, "MLflow instances": mlflow_instances, "MLflow inputs": mlflow_inputs,
+    "MLflow CSV": mlflow_csv, "V1 instances": v1_instances, "V1 inputs": v1_inputs, "V1 classify": v1_classify, "TorchServe": torchserve,
 }  # fmt: skip
 LEFT_OUT = {
     ("native CSV", "sentiment"): "an empty cell is a missing value there, and an empty text is none",
     ("V2 matrix", "people"): "one tensor has one datatype",
 }
-DEFAULT_ONLY: set[str] = set()  # dialects that ask the default model, iris
+DEFAULT_ONLY = {dialect for dialect in EVERY if dialect.startswith("MLflow")}  # they ask the default model, iris
 
 
 @pytest.mark.parametrize("door", ["loop", "flask", "wsgi"])
@@ -145,3 +213,8 @@ def test_a_wrong_value_is_told_in_the_same_words_in_every_dialect(server):
     assert words in server.post("/models/people/predict", {"rows": rows}).json["error"]
     inputs = [column(field, [rows[0][field]]) for field in ("age", "city", "member")] + [column("visits", ["many"])]
     assert "visits must be" in server.post("/v2/models/people/infer", {"inputs": inputs}).json["error"]
+    for key in ("instances", "examples"):
+        call = {"instances": "predict", "examples": "classify"}[key]
+        assert words in server.post(f"/v1/models/people:{call}", {key: rows}).json["error"]
+    assert words in server.post("/v1/models/people:predict", {"inputs": by_field(rows)}).json["error"]
+    assert "visits must be" in server.post("/predictions/people", rows[1]).json["error"]
