@@ -16,7 +16,9 @@ import tomllib
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-SETS = {"demo.txt": (("demo",), ()), "test.txt": (("demo",), ("dev", "docs"))}
+SETS = {"demo.txt": (("demo",), ()), "test.txt": (("demo",), ("dev", "docs")), "frameworks.txt": (("demo",), ("dev", "docs", "frameworks"))}
+LESS = {"frameworks.txt": "test.txt"}  # installed on top of that one: its lines are left out
+ONLY = {"frameworks.txt": 1}  # for the first Python given alone: on others PyTorch may come with parts of its own
 HEAD = "# Written by requirements/pin.py from pyproject.toml; change that, then run `make pins`.\n"
 
 
@@ -69,11 +71,18 @@ def marker(pythons: list[str], order: list[str]) -> str:
     return " and ".join(parts)
 
 
+def without(text: str, less: str | None) -> str:
+    """``text`` without the libraries that the file ``less`` pins."""
+    known = {line.partition("==")[0] for line in (HERE / less).read_text().splitlines()} if less else set()
+    return "".join(line for line in text.splitlines(keepends=True) if line.startswith("#") or line.partition("==")[0] not in known)
+
+
 def main(pythons: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, (extras, groups) in SETS.items():
-            found = dict(resolve(python, wanted(extras, groups), Path(folder)) for python in pythons)
-            (HERE / name).write_text(merge(found))
+            found = dict(resolve(python, wanted(extras, groups), Path(folder)) for python in pythons[: ONLY.get(name)])
+            text = merge(found).replace("+cpu", "")  # a local build of what an index has under its plain version
+            (HERE / name).write_text(without(text, LESS.get(name)))
             print(name, "for", ", ".join(found), file=sys.stderr)
 
 
