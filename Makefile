@@ -28,7 +28,7 @@ help:
 define venv
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer (with pip and venv) is needed; name one with: make PYTHON=/path/to/python $@' >&2; exit 1; }
 	@echo 'Setting up $(1) with $(PYTHON) from $(2), which takes a minute or two …'
-	@rm -f $(1)/.pins $(1)/.ready
+	@rm -f $(1)/.pins $(1)/.ready $(1)/.frameworks
 	@$(PYTHON) -m venv --clear $(1)
 	@$(1)/bin/python $(INSTALL) --only-binary :all: $(3) -r $(2)
 	@touch $@
@@ -57,6 +57,12 @@ $(VENV)/.uwsgi: requirements/uwsgi.txt $(VENV)/.pins
 	@$(VENV)/bin/python $(INSTALL) --no-cache-dir -r requirements/uwsgi.txt >/dev/null 2>&1 || echo 'uWSGI could not be built here; its tests will skip.'
 	@touch $@
 
+# PyTorch, Keras, CatBoost: a gigabyte that only continuous integration and `make slow` want; without them their tests skip.
+$(VENV)/.frameworks: requirements/frameworks.txt $(VENV)/.pins
+	@echo 'Adding PyTorch, Keras and CatBoost, which takes a minute …'
+	@$(VENV)/bin/python $(INSTALL) --only-binary :all: -r requirements/frameworks.txt
+	@touch $@
+
 # Clients of other servers (KServe, Triton, MLflow), for the tests that run them; what they want does not go with what we want.
 $(CLIENTS_VENV)/.ready: requirements/clients.txt
 	$(call venv,$(CLIENTS_VENV),requirements/clients.txt,--no-deps --no-compile)
@@ -66,12 +72,12 @@ $(CLIENTS_VENV)/.ready: requirements/clients.txt
 demo: $(DEMO_VENV)/.ready
 	@exec $(DEMO_VENV)/bin/carafe demo
 
-test check: lint $(VENV)/.uwsgi $(CLIENTS_VENV)/.ready
+test check: lint $(VENV)/.uwsgi $(CLIENTS_VENV)/.ready $(if $(CI),$(VENV)/.frameworks)
 	$(VENV)/bin/python -m pytest -m 'not slow' $(TEST_ARGS)
 
 # --- the rest --------------------------------------------------------------------------------------------------------
 
-slow: $(VENV)/.ready $(VENV)/.uwsgi $(CLIENTS_VENV)/.ready
+slow: $(VENV)/.ready $(VENV)/.uwsgi $(CLIENTS_VENV)/.ready $(VENV)/.frameworks
 	$(VENV)/bin/python -m pytest -m slow $(TEST_ARGS)
 
 lint: $(VENV)/.ready
