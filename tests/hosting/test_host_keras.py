@@ -96,7 +96,7 @@ def test_several_inputs_and_outputs_have_the_names_of_their_layers(host: Peer, t
         ("left", "vector", [4]),
         ("picture", "tensor", [8, 8, 1]),
     ]
-    assert [output["name"] for output in description["outputs"]] == ["prediction", "scores"]
+    assert [output["name"] for output in description["outputs"]] == ["price", "scores"]
     pictures = RNG.normal(size=(9, 8, 8, 1)).astype(np.float32)
     answer, errors = host.predict(numbers(ROWS, pictures))
     price, scores = model.predict_on_batch({"left": ROWS, "picture": pictures})

@@ -112,7 +112,7 @@ def test_a_picture_model_with_scores_becomes_a_classifier(host: Peer, tmp_path: 
 def test_scores_without_a_word_are_a_list_of_numbers(host: Peer, tmp_path: Path) -> None:
     description = host.ready(save(picture_model(None, False), tmp_path / "m.onnx"))
     assert description["outputs"][0] == {
-        "name": "prediction", "role": "prediction", "kind": "number", "dtype": "float32", "width": 3, "vector": True, "float32": True,
+        "name": "scores", "role": "prediction", "kind": "number", "dtype": "float32", "width": 3, "vector": True, "float32": True,
     }
 
 

@@ -157,7 +157,7 @@ def test_several_tensors_go_by_name_and_come_back_by_name(host: Peer, tmp_path: 
     description = ready(host, path, "tokens=vector:2:int64,numbers=vector:3")
     found = [(one["name"], one["kind"], one["shape"], one["dtype"]) for one in description["input"]["columns"]]
     assert found == [("numbers", "vector", [3], "float32"), ("tokens", "vector", [2], "int64")]
-    assert [(output["name"], output["dtype"]) for output in description["outputs"]] == [("prediction", "float32"), ("largest", "int64")]
+    assert [(output["name"], output["dtype"]) for output in description["outputs"]] == [("score", "float32"), ("largest", "int64")]
     left, right = RNG.normal(size=(5, 3)).astype(np.float32), np.arange(10).reshape(5, 2)
     answer, _ = host.predict(numbers(left, right))
     expected = direct(model, left, right)

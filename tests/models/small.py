@@ -23,6 +23,14 @@ def logistic(k: int = 4) -> Any:
     return LogisticRegression().fit(*points(k=k))
 
 
+def iris() -> Any:
+    """The flowers: four numbers without names, three classes."""
+    from sklearn.datasets import load_iris
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(max_iter=500).fit(*load_iris(return_X_y=True))
+
+
 def texts() -> tuple[list[str], list[str]]:
     """Short reviews and what they say."""
     good = ["a great phone", "great sound and good light", "good value", "I love it, great", "works well, good"]

@@ -18,7 +18,7 @@ from ...signature.model import Scalar
 from .v2_request import Call, Parameters
 from .v2_tensors import BOOL, BYTES, Tensor, wrong
 
-NAMES = {"predict": "prediction", "predict_proba": "probabilities"}  # as MLServer calls them
+ROLES = {"prediction": "prediction", "predict": "prediction", "probabilities": "probabilities", "predict_proba": "probabilities"}  # as MLServer asks
 DTYPES = {"float64": "FP64", "float32": "FP32", "int64": "INT64", "bool": BOOL}
 KINDS = {"number": "FP64", "integer": "INT64", "boolean": BOOL}  # of what a Python function says that it gives
 HOLDS: dict[str, tuple[type, ...]] = {"FP64": (int, float), "INT64": (int,), BOOL: (bool,)}
@@ -37,10 +37,8 @@ class Wanted(msgspec.Struct):
 
 
 def name_of(output: Output) -> str:
-    """The tensor's name."""
-    if output.role == "extra":
-        return output.name
-    return f"{output.role}_{output.target}" if output.target else output.role
+    """The tensor's name: what the model itself calls it, as ``OUTPUT0`` in an ONNX graph; else its role."""
+    return f"{output.role}_{output.target}" if output.target else output.name or output.role
 
 
 def output_specs(signature: Signature) -> list[dict[str, Any]]:
@@ -86,9 +84,10 @@ def wanted(signature: Signature, call: Call) -> list[Wanted]:
     if not call.outputs:
         return [Wanted(at, name_of(output), call.is_binary) for at, output in enumerate(signature.outputs)]
     places = {name_of(output): at for at, output in enumerate(signature.outputs)}
+    roles = {output.role: at for at, output in reversed(list(enumerate(signature.outputs))) if not output.target}
     found = []
     for asked in call.outputs:
-        at = places.get(asked.name, places.get(NAMES.get(asked.name, "")))
+        at = places.get(asked.name, roles.get(ROLES.get(asked.name, "")))
         if at is None:
             name = encodable(asked.name[:100])
             detail = Detail(field=name, expected="an output of this model", got="a name that is none")

@@ -27,7 +27,7 @@ from .v2_outputs import output_specs
 blueprint = Blueprint("carafe_v2", __name__)
 NAME = "carafe"
 EXTENSIONS = ("binary_tensor_data", "classification", "model_repository", "statistics")
-PLATFORMS = {"scikit-learn": "sklearn", "onnxruntime": "onnx_onnxv1", "torch": "pytorch_torchscript", "Python": "python"}
+PLATFORMS = {"scikit-learn": "sklearn", "onnx": "onnx_onnxv1", "torch": "pytorch_torchscript"}
 
 
 def said(body: Any, status: int = 200) -> Response:

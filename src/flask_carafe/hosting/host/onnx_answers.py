@@ -48,6 +48,7 @@ class Classified(object):
         self.label, self.scores, self.classes = label, scores, classes
         self.places, self.warnings = packing.Places(np.array(classes, dtype=object)), []
         self.small = outputs[scores].type != "tensor(double)"
+        self.names = outputs[label].name, outputs[scores].name
         sums = self._matrix(given[scores], len(given[label])).sum(axis=1)
         low = float(np.min(self._matrix(given[scores], len(given[label]))))
         self.are_probabilities = bool(np.all(np.abs(sums - 1) < 1e-3) and low >= 0)
@@ -61,8 +62,9 @@ class Classified(object):
         return scores
 
     def outputs(self):
-        made = [{"name": "prediction", "role": "prediction", "kind": "category", "dtype": "int64", "width": 1, "classes": self.places.values}]
-        word = {"name": "probabilities", "role": "probabilities", "dtype": "float32" if self.small else "float64", "width": len(self.classes)}
+        first, second = self.names
+        made = [{"name": first, "role": "prediction", "kind": "category", "dtype": "int64", "width": 1, "classes": self.places.values}]
+        word = {"name": second, "role": "probabilities", "dtype": "float32" if self.small else "float64", "width": len(self.classes)}
         if self.are_probabilities:
             word["classes"] = self.places.values
         else:

@@ -53,7 +53,7 @@ class Numbers(object):
             value = np.asarray(given[i]) if given is not None else np.zeros((2, 1), np.float32)
             kind, dtype, code = packing.kind_of(value.dtype, value if value.dtype.kind == "O" else None)
             width = int(np.prod(value.shape[1:], dtype=np.int64)) if value.ndim > 1 else 1
-            word = {"name": name if self.words else "prediction", "role": "extra" if self.words else "prediction", "kind": kind, "dtype": dtype}
+            word = {"name": name, "role": "extra" if self.words else "prediction", "kind": kind, "dtype": dtype}
             word.update({"width": width}, **({"vector": True} if width > 1 else {}), **({"float32": True} if dtype == "float32" else {}))
             self.words.append(word)
             self.codes.append((code, width))
