@@ -84,7 +84,7 @@ def wanted(signature: Signature, call: Call) -> list[Wanted]:
     if not call.outputs:
         return [Wanted(at, name_of(output), call.is_binary) for at, output in enumerate(signature.outputs)]
     places = {name_of(output): at for at, output in enumerate(signature.outputs)}
-    roles = {output.role: at for at, output in reversed(list(enumerate(signature.outputs))) if not output.target}
+    roles: dict[str, int] = {output.role: at for at, output in reversed(list(enumerate(signature.outputs))) if not output.target}
     found = []
     for asked in call.outputs:
         at = places.get(asked.name, roles.get(ROLES.get(asked.name, "")))
