@@ -11,8 +11,9 @@ from math import ceil
 
 from ..errors import Overloaded
 
-TRUST = 0.75  # of its patience that a request may be predicted to wait; the rest is for what nobody can foresee
-FADE = 0.2  # how much the latest frame counts in a pace
+TRUST = 0.7  # of its patience that a request may be predicted to wait; the rest is for what nobody can foresee
+FADE, MOST_FADE = 0.2, 0.5  # how much the latest frame counts in a pace: more if it was long, since others come seldom then
+LONG_S = 0.4
 MOST_RETRY_S = 60  # nobody is sent away for longer on the word of a prediction
 
 
@@ -48,8 +49,9 @@ class Pace:
 
     def learn(self, rows: int, seconds: float) -> None:
         """A frame of ``rows`` rows was answered after ``seconds``."""
-        self.rows += FADE * (rows - self.rows)
-        self.seconds += FADE * (seconds - self.seconds)
+        fade = max(FADE, min(MOST_FADE, seconds / LONG_S))
+        self.rows += fade * (rows - self.rows)
+        self.seconds += fade * (seconds - self.seconds)
         self.row_s = self.seconds / self.rows
 
 
