@@ -22,10 +22,11 @@ ROW = {"name": 'O\'Neil "x" $HOME `id` \\ é', "age": 41, "ok": True, "gone": No
 
 class Echo(BaseHTTPRequestHandler):
     got: list[tuple[str, bytes]] = []
+    body = b'{"prediction": "fine"}'
 
     def do_POST(self) -> None:
         Echo.got.append((self.headers["Content-Type"], self.rfile.read(int(self.headers["Content-Length"]))))
-        body = b'{"prediction": "fine"}'
+        body = self.body
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -67,6 +68,18 @@ def test_requests_and_fetch_hold_the_same_row(url: str) -> None:
     call = found["requests"].partition("json=")[2].rpartition(",\n)")[0]
     assert eval(call) == ROW
     assert json.loads(found["fetch"].partition("JSON.stringify(")[2].rpartition("),\n});")[0]) == ROW
+
+
+def test_a_stream_is_read_value_by_value(url: str, need: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    need("curl")
+    monkeypatch.setattr(Echo, "body", b'data: "one"\n\ndata: {"two": 2}\n\nevent: end\ndata: {"values": 2}\n\n')
+    found = {snippet.id: snippet.text for snippet in snippets(url, ROW, (), streams=True)}
+    done = subprocess.run(["sh", "-c", found["curl"]], capture_output=True, check=True, timeout=20)
+    assert done.stdout == Echo.body
+    for name in ("stdlib", "requests"):
+        done = subprocess.run([sys.executable, "-c", found[name]], capture_output=True, check=True, timeout=20)
+        assert done.stdout == b"one\n{'two': 2}\n"
+    assert [json.loads(body) for _, body in Echo.got] == [ROW] * 3
 
 
 def test_files_travel_as_a_form(url: str, tmp_path: Path, need: Callable[..., str]) -> None:

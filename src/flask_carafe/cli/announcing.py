@@ -44,4 +44,5 @@ def curl_line(base: str, table: dict[str, Any], entries: Sequence[dict[str, Any]
     entry = asked[0]
     path = "/predict" if entry["name"] == table.get("default_model") else f"/models/{entry['name']}/predict"
     body = msgspec.json.encode(entry["example"]).decode()
-    return f"curl -s {base}{path} -H 'Content-Type: application/json' -d {shlex.quote(body)}"
+    streams = (entry.get("signature") or {}).get("streams")
+    return f"curl -s{'N' * bool(streams)} {base}{path} -H 'Content-Type: application/json' -d {shlex.quote(body)}"

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from ..artifacts.spec import ModelSpec
-from ..errors import BadRequest, CarafeError, HostFault, HostLost, InvalidInput, ModelNotFound, NotReady, OutputInvalid
+from ..errors import BadRequest, CarafeError, ConfigError, HostFault, HostLost, InvalidInput, ModelNotFound, NotReady, OutputInvalid
 from ..hosting import trial
 from ..hosting.frames import Column, RowError
 from ..hosting.handle import HostHandle, connect
@@ -33,9 +33,12 @@ class HostPredictor:
     """Rows through one host: decoded and encoded here as a web worker does it.
 
     :param find: gives the host to ask, at the beginning and again when it was lost.
+    :raises ConfigError: a model that streams.
     """
 
     def __init__(self, name: str, signature: Signature, most_rows: int, timeout_s: float) -> None:
+        if signature.streams:
+            raise ConfigError(f"Model {name!r} answers value by value, which is asked over HTTP.", "Serve it, and say --url http://127.0.0.1:5000.")
         self.name, self.signature, self.timeout_s = name, signature, timeout_s
         self.most_rows = max(1, min(FRAME_ROWS, most_rows))
         self._decoder, self._encoder = Decoder(signature, max_rows=0), Encoder(signature, name)

@@ -59,7 +59,7 @@ def call_page(model: Model, url: str, row: Mapping[str, Any]) -> dict[str, Any]:
     others = [value for key, value in shapes(model).items() if key != "row"]
     count = len(signature.fields)
     return {
-        "snippets": snippets(url, row, signature.fields),
+        "snippets": snippets(url, row, signature.fields, signature.streams),
         "answer_example": cut_json(example_answer(model)),
         "rows": [field_row(field) for field in signature.fields],
         "fields_note": f"{count:,} field{'s' * (count != 1)}; {'others are ignored' if signature.extra == 'ignore' else 'others are refused'}",

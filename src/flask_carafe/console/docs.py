@@ -41,6 +41,6 @@ def told(model: Model, default: str | None) -> dict[str, Any]:
         paths.append("/predict")
     return {
         "model": model, "words": cards.describe(model), "paths": paths, "fields": [field_row(field) for field in signature.fields[:12]],
-        "more": max(0, len(signature.fields) - 12), "curl": snippets(predict_url(model), example_row(model), signature.fields)[0],
+        "more": max(0, len(signature.fields) - 12), "curl": snippets(predict_url(model), example_row(model), signature.fields, signature.streams)[0],
         "answer": cut_json(example_answer(model), 4),
     }  # fmt: skip

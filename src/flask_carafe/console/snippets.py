@@ -32,10 +32,13 @@ class Snippet(NamedTuple):
     html: Markup
 
 
-def snippets(url: str, row: Mapping[str, Any], fields: Sequence[Field]) -> list[Snippet]:
-    """The call of ``row`` at ``url``; rows that hold files are sent as a form, all others as JSON."""
+def snippets(url: str, row: Mapping[str, Any], fields: Sequence[Field], streams: bool = False) -> list[Snippet]:
+    """The call of ``row`` at ``url``; rows that hold files are sent as a form, all others as JSON.
+
+    :param streams: the answer comes value by value.
+    """
     files = {field.name: field for field in fields if field.kind in ("image", "document") and _is_file(row.get(field.name))}
-    made = _form_call(url, row, files) if files else _json_call(url, row)
+    made = _form_call(url, row, files) if files else _stream_call(url, row) if streams else _json_call(url, row)
     return [Snippet(key, label, text, coloured(text, language)) for (key, label, language), text in zip(LABELS, made, strict=True)]
 
 
@@ -60,6 +63,30 @@ def _json_call(url: str, row: Mapping[str, Any]) -> tuple[str, str, str, str]:
         'with urlopen(request) as reply:\n    print(json.load(reply)["prediction"])',
         f'const reply = await fetch({quoted(url)}, {{\n  method: "POST",\n  headers: {{ "Content-Type": "application/json" }},\n'
         f"  body: JSON.stringify({_indented(body, 2)}),\n}});\nconst {{ prediction }} = await reply.json();",
+    )
+
+
+def _stream_call(url: str, row: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    body = pretty(row)
+    python = as_python(row)
+    lines = (
+        "    if line.startswith(b\"event:\"):\n        break  # the end, or an error that the next line tells\n"
+        "    if line.startswith(b\"data:\"):\n        print(json.loads(line[5:]))"
+    )
+    return (
+        f"curl -N {shell(url)} \\\n  -H 'Content-Type: application/json' \\\n  -d {shell(_indented(body, 2))}",
+        f"import json\n\nimport requests\n\nreply = requests.post(\n    {quoted(url)},\n    json={_indented(python, 4)},\n    stream=True,\n)\n"
+        f"for line in reply.iter_lines():\n{lines}",
+        "import json\nfrom urllib.request import Request, urlopen\n\n"
+        f"row = {python}\n"
+        f'request = Request(\n    {quoted(url)},\n    data=json.dumps(row).encode(),\n    headers={{"Content-Type": "application/json"}},\n)\n'
+        f"for line in urlopen(request):\n{lines}",
+        f'const reply = await fetch({quoted(url)}, {{\n  method: "POST",\n  headers: {{ "Content-Type": "application/json" }},\n'
+        f"  body: JSON.stringify({_indented(body, 2)}),\n}});\n"
+        "const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader();\n"
+        'let rest = "";\nfor (let part = await reader.read(); !part.done; part = await reader.read()) {\n'
+        '  const events = (rest + part.value).split("\\n\\n");\n  rest = events.pop();\n'
+        '  for (const event of events)\n    if (event.startsWith("data:")) console.log(JSON.parse(event.slice(5)));\n}',
     )
 
 

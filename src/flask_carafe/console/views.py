@@ -130,7 +130,7 @@ def try_page(
         asks_itself=[control.widget for control in controls] == ["canvas"], problem=problem,
         shown=show(signature, body) if body else None, prediction=calls.told(made),
         waiting_title=title_of(prediction_output(signature)), waiting_bars=empty_bars(signature), start_words=calls.start_words(controls),
-        snippets=snippets(predict_url(found), row or first_row(found, sent), signature.fields),
+        snippets=snippets(predict_url(found), row or first_row(found, sent), signature.fields, signature.streams),
         query=urlencode(as_query(found, sent)),
     )  # fmt: skip
 

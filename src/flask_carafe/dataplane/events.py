@@ -14,6 +14,7 @@ from ..serving.table import Model
 from .protocol import JSON, Headers, answer_headers, encode, unexpected
 
 EVENT_STREAM = "text/event-stream"
+KINDS = {EVENT_STREAM: True, "text/*": True, "*/*": True, JSON: False, "application/*": False, "text/csv": False, "application/x-ndjson": False}
 
 
 class Events:
@@ -56,11 +57,11 @@ class Events:
 
 
 def wants_events(accept: str | None) -> bool:
-    """Whether ``Accept`` lets a streamed answer come as events: it does unless it names JSON before them."""
-    for kind in (accept or EVENT_STREAM).split(","):
+    """Whether ``Accept`` lets a streamed answer come as events: it does unless it names another format before them."""
+    for kind in (accept or "*/*").split(","):
         kind = kind.partition(";")[0].strip().lower()
-        if kind in (JSON, EVENT_STREAM):
-            return kind == EVENT_STREAM
+        if kind in KINDS:
+            return KINDS[kind]
     return True
 
 

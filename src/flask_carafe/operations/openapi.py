@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from json import dumps
 from typing import Any
 
 from .. import __version__
@@ -25,6 +26,11 @@ ERRORS = {
     "503": "The model is not ready, or was refused when it was tried.",
     "504": "No answer within the request's deadline.",
 }
+EVENT_STREAM = "text/event-stream"
+EVENTS = (
+    "Server-sent events: one without a name for each value, its `data` a line of JSON. The last is `end`, with the model, its version and the "
+    "prediction's id, or `error`, with an error as elsewhere."
+)
 ANSWER_HEADERS = {
     "X-Prediction-Id": "The id of this prediction.",
     "X-Model-Version": "The version that answered.",
@@ -86,10 +92,16 @@ def operation(model: Model, path: str, name: str) -> dict[str, Any]:
     entry = model.entry
     words = f"Unverified: {entry.unverified}" if entry.unverified else entry.description
     headers = {header: {"description": words, "schema": {"type": "string"}} for header, words in ANSWER_HEADERS.items()}
-    answer = {
+    answer: dict[str, Any] = {
         "description": "The predictions, in the order of the rows.", "headers": headers,
         "content": {"application/json": {"schema": ref(f"{name}.Answer"), "examples": {"row": {"value": example_answer(model)}}}},
     }  # fmt: skip
+    own: dict[str, Any] = {}
+    if model.streams:
+        answer["description"] = "The values of the prediction, as they come; with `Accept: application/json` all of them at once."
+        events = {"schema": {"type": "string", "description": EVENTS}, "example": example_events(model)}
+        answer["content"] = {EVENT_STREAM: events} | answer["content"]
+        own = {"406": error_response("The values are too many for one JSON answer.")}
     return {
         "operationId": "predict" + path.replace("/", "_").replace("{", "").replace("}", ""),
         "summary": f"Ask {entry.name}",
@@ -97,7 +109,7 @@ def operation(model: Model, path: str, name: str) -> dict[str, Any]:
         "tags": [entry.name],
         "parameters": [TIMEOUT, REQUEST_ID],
         "requestBody": {"required": True, "content": contents(model, name)},
-        "responses": {"200": answer} | {status: {"$ref": f"#/components/responses/E{status}"} for status in ERRORS},
+        "responses": {"200": answer} | own | {status: {"$ref": f"#/components/responses/E{status}"} for status in ERRORS},
     }
 
 
@@ -126,6 +138,8 @@ def example_row(model: Model) -> dict[str, Any]:
 def shapes(model: Model) -> dict[str, Any]:
     """The native shapes of a request, by name."""
     row = example_row(model)
+    if model.streams:
+        return {"row": row}
     found: dict[str, Any] = {"row": row, "rows": {"rows": [row, row]}}
     if all(field.kind == "number" and not field.shape for field in signature_of(model).fields):
         found["features"] = {"features": list(row.values())}
@@ -141,9 +155,17 @@ def example_answer(model: Model) -> dict[str, Any]:
             chances = _chances(output)
             answer["probabilities"] = answer.get("probabilities", {}) | {output.target: chances} if output.target else chances
         else:
-            answer["prediction" if output.role == "prediction" else output.name] = _value(output)
+            answer["prediction" if output.role == "prediction" else output.name] = [_value(output)] * 2 if signature.streams else _value(output)
     answer |= {"model": model.entry.name, "version": model.entry.version, "id": "0199a6c4-7be1-7d3a-8f10-5c2e9d41b7aa"}
     return answer | ({"unverified": model.entry.unverified} if model.entry.unverified else {})
+
+
+def example_events(model: Model) -> str:
+    """How :func:`example_answer` comes as events."""
+    answer = example_answer(model)
+    values = answer.pop("prediction")
+    parts = [f"data: {dumps(value, ensure_ascii=False)}\n\n" for value in values]
+    return "".join([*parts, f"event: end\ndata: {dumps(answer | {'values': len(values)}, ensure_ascii=False)}\n\n"])
 
 
 def _chances(output: Output) -> dict[str, float]:

@@ -95,6 +95,8 @@ def answer_schema(signature: Signature) -> dict[str, Any]:
     per_target: dict[str, Any] = {}
     for output in signature.outputs:
         schema = output_schema(output)
+        if signature.streams:
+            schema = {"type": "array", "items": schema, "description": "The values in the order in which they came."}
         if output.role == "probabilities" and output.target:
             per_target[output.target] = schema
         else:

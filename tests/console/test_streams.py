@@ -1,0 +1,54 @@
+"""What pages and the OpenAPI document say of a model that yields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import jsonschema
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from dataplane.test_streams import events
+from flask_carafe import Carafe
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> FlaskClient:
+    app = Flask(__name__, instance_path=str(tmp_path))
+    app.config["TESTING"] = True
+    carafe = Carafe(app, url_prefix="")
+
+    @carafe.model("say")
+    def say(text: str) -> Iterator[str]:
+        """Word by word."""
+        assert app.name  # functions may want the app
+        yield from text.split()
+
+    return app.test_client()
+
+
+def test_the_page_shows_all_values_and_how_to_take_them_one_by_one(client):
+    page = client.post("/models/say", data={"text": "to be or not"})
+    assert page.status_code == 200
+    assert "to, be, or, not" in page.text
+    assert "curl" in page.text and " -N " in page.text
+    assert "iter_lines" in client.get("/models/say/docs").text
+
+
+def test_the_document_tells_of_events_and_its_examples_are_true(client):
+    document = client.get("/openapi.json").json
+    answer = document["paths"]["/models/say/predict"]["post"]["responses"]["200"]["content"]
+    assert list(answer) == ["text/event-stream", "application/json"]
+    *values, last = events(answer["text/event-stream"]["example"].encode())
+    one = answer["application/json"]["examples"]["row"]["value"]
+    assert [event.data for event in values] == one["prediction"]
+    assert last.name == "end" and last.data["values"] == len(values)
+    jsonschema.validate(one, {"components": document["components"], "$ref": "#/components/schemas/say.Answer"})
+
+
+def test_a_view_gets_the_values_as_a_list(client):
+    with client.application.app_context():
+        carafe = client.application.extensions["carafe"].state.sender
+        assert carafe.predict("say", {"text": "to be"})["prediction"] == ["to", "be"]
