@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from time import monotonic, time
 from typing import Any
@@ -15,24 +15,19 @@ import msgspec
 
 from .artifacts.spec import ModelSpec, limited
 from .config import Settings
-from .config.secret import key_for
 from .errors import CarafeError
 from .hosting.ensure import ensure_steward
-from .hosting.frames import Header
 from .hosting.rundir import run_dir
 from .monitor import Recorder
-from .monitor import journal as journals
 from .monitor.scrape import exposition
 from .serving.background import LoopThread
 from .serving.engine import Engine, Limits
 from .serving.functions import Function, function_model
 from .serving.ids import PredictionIds
-from .serving.lane import Lane
 from .serving.link import Link
-from .serving.request import Answer, Request
+from .serving.notes import Notes
 from .serving.table import Entry, Model, RoutingTable
 from .signals import model_loaded, prediction_made
-from .signature import Rows
 
 log = logging.getLogger(__name__)
 MARGIN_S = 60.0  # beyond notice and drain, a mark of draining is a relic
@@ -66,10 +61,8 @@ class CarafeState:
         self._loaded: set[str] = set()
         self._complaints: dict[str, str] = {}
         self.recorder = Recorder(None)
-        self.journal: journals.Journal | None = None
-        self._hash_key = b""
-        self._tapes: weakref.WeakKeyDictionary[Model, journals.Tape | None] = weakref.WeakKeyDictionary()  # of functions
         settings = self.settings
+        self.notes = Notes(settings, self.recorder, writes=False)
         limits = Limits(
             settings.max_rows, settings.queue_rows, settings.queue_bytes, settings.queue_requests, settings.threads, settings.default_model
         )  # fmt: skip
@@ -94,13 +87,11 @@ class CarafeState:
             if self.hosted:  # first what may fail: a run directory that is not ours
                 self.recorder = Recorder(self.run_dir)
                 self.engine.link = Link(self.engine, self.run_dir, self._ensure_steward, self._declared)
-            if self.hosted and self.settings.journal:
-                self.journal = self._begin_journal()
+            self.notes = Notes(self.settings, self.recorder, writes=self.hosted)
+            self.notes.attach(self.engine)
             self.is_started = True
             self.patient_until = monotonic() + FIRST_TABLE_S
             self.engine.on_table.append(self._told)
-            self.engine.on_lane = self._new_lane
-            self.engine.on_tick.append(lambda _: self.recorder.flush())
             if loop is not None:
                 self.engine.start(loop)
             else:
@@ -110,57 +101,18 @@ class CarafeState:
     def stop(self) -> None:
         """End what :meth:`start` began in a thread, and be as new; the steward and the hosts are not this process's to end."""
         with self.lock:
-            background, recorder, journal = self.background, self.recorder, self.journal
+            background, recorder, notes = self.background, self.recorder, self.notes
             self._forget()
         if background:
             background.stop()
         recorder.close()
-        if journal:
-            journal.close()
+        notes.close()
 
     def _ensure_steward(self) -> None:
         ensure_steward(self.settings.home)
 
     def _declared(self) -> list[dict[str, Any]]:
         return [msgspec.to_builtins(spec) for spec in self.specs]
-
-    def _begin_journal(self) -> journals.Journal:
-        settings = self.settings
-        limits = journals.Limits(settings.journal_segment_bytes, settings.journal_segment_s, settings.journal_keep_bytes)
-        journal = journals.Journal(settings.home / journals.FOLDER, limits, self.recorder.lost)
-        self.engine.on_tick.append(journal.tick)
-        self.engine.on_call = self._note_call
-        return journal
-
-    def _tape(self, model: Model) -> journals.Tape | None:
-        """Where the answers of ``model`` are written down; None where they are not."""
-        entry = model.entry
-        if self.journal is None or entry.signature is None or not entry.journal.on:
-            return None
-        share = self.settings.journal_sample if entry.journal.sample is None else entry.journal.sample
-        kept = journals.Kept(entry.signature, entry.journal, share, self._journal_key)
-        return journals.Tape(self.journal, entry.name, entry.version, entry.digest, kept)
-
-    def _journal_key(self) -> bytes:
-        self._hash_key = self._hash_key or key_for(self.settings, "carafe-journal")
-        return self._hash_key
-
-    def _new_lane(self, lane: Lane, model: Model) -> None:
-        count, tape = self.recorder.frame, self._tape(model)
-
-        def on_frame(sent: Sequence[tuple[Request, int]], asked: bytes, header: Header, body: bytes, sent_at: float, now: float) -> None:  # noqa: PLR0917
-            count(lane.name, header.rows, now - sent_at)
-            if tape is not None:
-                tape.frame(sent, asked, header, body, sent_at, now)
-
-        lane.on_frame = on_frame
-
-    def _note_call(self, model: Model, prediction_id: str, rows: Rows, answer: Answer, began: float) -> None:
-        if model not in self._tapes:
-            self._tapes[model] = self._tape(model)
-        tape = self._tapes[model]
-        if tape is not None:
-            tape.call(prediction_id, rows, answer.columns[0].values, began)
 
     def _told(self, table: RoutingTable) -> None:
         for model in table.models.values():
@@ -245,8 +197,8 @@ class CarafeState:
         if missing or not any(model.is_answering for model in models):
             return 503, {"status": "not ready", "missing": missing, **facts}
         steward = not self.hosted or (self.engine.link is not None and self.engine.link.is_up)
-        whole = steward and all(model.is_answering for model in models)
-        return 200, {"status": "ready" if whole else "degraded", "steward": "up" if steward else "away", **facts}
+        whole = steward and self.notes.state != "failing" and all(model.is_answering for model in models)
+        return 200, {"status": "ready" if whole else "degraded", "steward": "up" if steward else "away", "journal": self.notes.state, **facts}
 
     def is_draining(self) -> bool:
         """The server was told to stop and finishes what it has."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
+import urllib.request
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -57,3 +59,22 @@ def test_predictions_under_a_server_that_forks_are_written_by_the_process_that_a
         until(lambda: len(told(load)) > 40, 30, "answers")
     found = journalled(world.home)
     assert {(known, 0) for known in told(load)} <= set(found) and set(found.values()) == {1}
+
+
+def test_a_journal_that_cannot_be_written_is_told_everywhere_and_written_again_when_it_can(world: Any) -> None:
+    world.home.mkdir()
+    (world.home / "journal").write_text("in the way of a folder")
+    world.serve("--workers", "1")
+    assert world.prediction(5.0) == 15
+    status, facts = world.get("/readyz")
+    assert (status, facts["status"], facts["journal"]) == (200, "degraded", "failing")
+    with urllib.request.urlopen(f"http://127.0.0.1:{world.port}/metrics") as page:
+        lines = page.read().decode().splitlines()
+    lost = next(line for line in lines if line.startswith("carafe_journal_lost_total{"))
+    assert lost.startswith('carafe_journal_lost_total{model="triple"}') and float(lost.split()[-1]) >= 2
+    command = [sys.executable, "-m", "flask_carafe", "doctor"]
+    told = subprocess.run(command, env=world.environment, cwd=world.path, capture_output=True, text=True, check=True).stdout
+    assert "journal cannot be written; " in told and "predictions are missing" in told
+    (world.home / "journal").unlink()
+    until(lambda: world.answers() and world.get("/readyz")[1]["journal"] == "written", 30, "the journal")
+    assert journalled(world.home)

@@ -26,6 +26,11 @@ from ..config import SETTINGS, Settings, show, show_size
 from ..errors import CarafeError
 from ..hosting.ensure import is_steward_there
 from ..hosting.rundir import run_dir
+from ..monitor import past
+from ..monitor.journal import FOLDER as JOURNAL
+from ..monitor.journal.library import segments
+from ..monitor.metrics import FOLDER as METRICS
+from ..monitor.metrics import LOST
 from .options import home_option, json_option, load_settings
 from .output import Mark, heading, line, print_json
 
@@ -148,6 +153,22 @@ def _home(settings: Settings) -> Iterator[Check]:
     yield Check("home", state, f"{home}{will}, {show_size(free)} free", "" if state == "ok" else "Model files are copied there; make room.")
 
 
+def _journal(settings: Settings) -> Iterator[Check]:
+    if not settings.journal:
+        yield Check("journal", "note", "off: predictions are not written down")
+        return
+    folder = settings.home / JOURNAL
+    shelves = segments(folder)
+    size = sum([shelf.size for shelf in shelves])
+    text = f"{show_size(size)} in {len(shelves)} file{'s' * (len(shelves) != 1)}, at most {show_size(settings.journal_keep_bytes)} is kept"
+    lost = sum([cells[0] for (kind, _), cells in past.collect(run_dir(settings.home) / METRICS).items() if kind == LOST])
+    missing = f"; {lost:,.0f} predictions are missing" if lost else ""
+    if folder.exists() and not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+        yield Check("journal", "warn", f"{folder} cannot be written{missing}", "Make it a folder of this user; predictions go on without it.")
+    else:
+        yield Check("journal", "warn" if lost else "ok", text + missing, "The disk was full, or the folder could not be written." if lost else "")
+
+
 def _run_dir(settings: Settings) -> Iterator[Check]:
     directory = run_dir(settings.home)
     path = directory / "doctor.sock"
@@ -214,6 +235,7 @@ def landlock_abi() -> int:
 
 MACHINE: dict[str, Callable[[Settings], Iterator[Check]]] = {
     "home": _home,
+    "journal": _journal,
     "run directory": _run_dir,
     "port": _port,
     "fork": _fork,
