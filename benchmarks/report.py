@@ -152,7 +152,7 @@ def _figures(path: Path) -> list[Figure]:
 
 def page() -> Iterator[str]:
     parts: list[tuple[Callable[[Cells], Iterator[str]], list[Cell]]] = [
-        (rivals, kept("rivals")), (speed, kept("speed") + kept("frames")), (views, kept("views")),
+        (rivals, kept("rivals")), (speed, kept("speed") + kept("named")), (views, kept("views")),
     ]  # fmt: skip
     yield HEAD.format(machine=machine(), rounds=1 + max((cell["round"] for _, cells in parts for cell in cells), default=0))
     for part, cells in parts:

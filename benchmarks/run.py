@@ -6,7 +6,7 @@ that the median. Before a server is measured each of its answers is compared wit
 
 suites:
   speed    ours and the prototype: lr, rf and text
-  frames   ours and the prototype: columns by name, made ready over a data frame
+  named    ours and the prototype: columns by name, made ready over a data frame
   views    ours in a Flask app under Granian, gunicorn and waitress, beside a bare Flask view
   rivals   ours and other servers of the same models, each in an environment of its own (--setup makes them)
   rows     100 rows a request, as a share of the bare frame exchange
@@ -14,7 +14,8 @@ suites:
   start    from the command to the first prediction
   pages    predictions while pages are opened
 
-What a suite found is kept in benchmarks/results/; python benchmarks/report.py writes docs/benchmarks.md from it.
+What a suite found is kept in benchmarks/results/ (or $BENCH_RESULTS), and the environments of the rivals; python benchmarks/report.py
+writes docs/benchmarks.md from it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -52,7 +54,7 @@ class Suite(NamedTuple):
 
 SUITES = {
     "speed": Suite(SERVERS, ("lr", "rf", "text"), (1, 64, 256)),
-    "frames": Suite(SERVERS, ("named",), (1, 64)),
+    "named": Suite(SERVERS, ("named",), (1, 64)),
     "views": Suite(EMBEDDED, ("lr",), (1, 64), base="bare-granian"),
     "rivals": Suite(SERVERS | RIVALS, ("lr", "rf", "text"), (1, 64), base="fastapi", is_alone=True),
 }
@@ -140,6 +142,7 @@ def main() -> int:
         os.sched_setaffinity(0, {LOAD_CPU})
     if arguments.first:
         os.setpriority(os.PRIO_PROCESS, 0, -10)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers are stopped
     RESULTS.mkdir(exist_ok=True)
     slow: list[str] = []
     with tempfile.TemporaryDirectory(prefix="carafe-bench-", ignore_cleanup_errors=True) as work:

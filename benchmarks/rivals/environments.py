@@ -1,14 +1,15 @@
-"""One virtual environment for each rival, from its pinned requirements, under ``benchmarks/results/envs`` (or ``$BENCH_ENVS``)."""
+"""One virtual environment for each rival, from its pinned requirements, in the folder ``envs`` of the results."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
+from table import RESULTS
+
 HERE = Path(__file__).resolve().parent
-FOLDER = Path(os.environ.get("BENCH_ENVS") or HERE.parent / "results" / "envs")
+FOLDER = RESULTS / "envs"
 NAMES = sorted(path.stem for path in (HERE / "envs").glob("*.txt"))
 INSTALL_S = 1800
 
