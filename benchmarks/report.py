@@ -26,16 +26,21 @@ NAMES = {
 HEAD = """\
 # Benchmarks
 
-Written by `python benchmarks/report.py` from the results of `python benchmarks/run.py --suite all`. Measured on
-{machine}.
-
-One row a request over kept-alive connections, unless a line says otherwise. A server and all of its processes share one CPU,
-the load generator ([wrk](https://github.com/wg/wrk)) has another. Everything that Carafe does by default is on: validation, ids, metrics.
-Every server has the same model files and one worker; those that can gather requests into batches do. Before a
-server is measured, each of its answers is compared with the model's own. The figures are medians of {rounds} rounds that take turns.
+<!-- Written by benchmarks/report.py from what benchmarks/run.py --suite all has found; change it there. -->
+One row a request over kept-alive connections, unless a line says otherwise. A server and all of its processes share one CPU, the load
+generator ([wrk](https://github.com/wg/wrk)) has another. Everything that Carafe does by default is on: validation, ids, metrics, the journal.
+Every server has the same model files and one worker; those that can gather requests into batches do. Before a server is measured, each
+of its answers is compared with the model's own. `benchmarks/README.md` says how to
+measure again.
 
 The models: `lr`, scaler and logistic regression on 30 numbers, the cheapest call; `rf`, a forest of 100 trees; `text`, tf-idf over 20,000
 words and logistic regression.
+"""
+MEASURED = """\
+The figures are medians of {rounds} rounds that take turns, on {machine}.
+"""
+NOTHING = """\
+No suite has been run for this page yet.
 """
 RIVALS = """\
 ## Beside other servers
@@ -154,7 +159,9 @@ def page() -> Iterator[str]:
     parts: list[tuple[Callable[[Cells], Iterator[str]], list[Cell]]] = [
         (rivals, kept("rivals")), (speed, kept("speed") + kept("named")), (views, kept("views")),
     ]  # fmt: skip
-    yield HEAD.format(machine=machine(), rounds=1 + max((cell["round"] for _, cells in parts for cell in cells), default=0))
+    yield HEAD
+    rounds = [cell["round"] + 1 for _, cells in parts for cell in cells]
+    yield MEASURED.format(rounds=max(rounds), machine=machine()) if rounds else NOTHING
     for part, cells in parts:
         if cells:
             yield from part(cells)

@@ -162,9 +162,9 @@ async def _measured(
     with _progress(len(levels) * seconds) as advance:
         done = [await measure.level(connections, seconds, advance) for connections in levels]
     if as_json:
-        print_json({"model": server.model, "rows": len(rows), "levels": done, "limit": limit(done)})
+        print_json({"model": server.model, "rows": len(measure.bodies), "levels": done, "limit": limit(done)})
     else:
-        _tell(server, source, len(rows), done)
+        _tell(server, source, len(measure.bodies), done)
     return 1 if any(level.counts.failed for level in done) or not all(level.counts.answered for level in done) else 0
 
 
