@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import types
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from math import prod
 from typing import Any
 
@@ -54,8 +57,16 @@ class _FastBody(_Body, forbid_unknown_fields=True, kw_only=True):
 _decode = msgspec.json.Decoder(_FastBody).decode
 _WHOLE = [name for name, number in tensors.NUMBERS.items() if number.most is not None]
 _KINDS: dict[str, Any] = {"FP64": float, "FP32": float, "BYTES": str, "BOOL": bool} | dict.fromkeys(_WHOLE, int)
-_FLAT = {name: msgspec.json.Decoder(list[kind]).decode for name, kind in _KINDS.items()}  # type: ignore[valid-type]
-_NESTED = {name: msgspec.json.Decoder(list[list[kind]]).decode for name, kind in _KINDS.items()}  # type: ignore[valid-type]
+_OPENING = re.compile(rb"[\[\s]*")
+
+
+@cache
+def _data_decoder(datatype: str, depth: int) -> Callable[[msgspec.Raw], list[Any]]:
+    """Reads data of ``datatype`` in so many lists. :raises KeyError: one that is not read fast."""
+    kind = _KINDS[datatype]
+    for _ in range(depth):
+        kind = types.GenericAlias(list, (kind,))
+    return msgspec.json.Decoder(kind).decode
 
 
 class Call(msgspec.Struct):
@@ -104,7 +115,7 @@ def raw(name: str, datatype: str, shape: Sequence[int], body: bytes) -> Call:
 
 
 def _fast(text: bytes, blobs: bytes) -> Call | None:
-    """None where a key may stand twice or a number was rounded, or where anything at all is wrong: no error is made here."""
+    """None where a key may stand twice or a number was rounded, or where anything is wrong with the JSON: it makes no error of that."""
     try:
         body = _decode(text)
         inputs = [_fast_input(one) if isinstance(one.data, msgspec.Raw) else None for one in body.inputs]
@@ -127,8 +138,11 @@ def _keys(body: _FastBody) -> int:
 def _fast_input(one: _FastInput) -> Tensor:
     """:raises ValueError, msgspec.MsgspecError, KeyError, InvalidInput: not sure."""
     data, shape = one.data, tensors.checked_shape(one.name, one.shape)
-    is_nested = len(shape) > 1 and bytes(data)[:40].replace(b" ", b"").startswith(b"[[")  # type: ignore[arg-type]
-    values = (_NESTED if is_nested else _FLAT)[one.datatype](data)  # type: ignore[arg-type]
+    opening = _OPENING.match(data)  # type: ignore[arg-type]
+    depth = opening[0].count(b"[") if opening else 0
+    if depth not in (1, len(shape)):
+        raise ValueError("Nested otherwise than its shape.")
+    values = _data_decoder(one.datatype, depth)(data)  # type: ignore[arg-type]
     flat: Any = tensors.flattened(one.name, values, shape)
     if flat and one.datatype in ("FP64", "FP32") and not (min(flat) > -EXACT and max(flat) < EXACT):
         raise ValueError("A number may have been rounded.")

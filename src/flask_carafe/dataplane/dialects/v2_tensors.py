@@ -19,11 +19,11 @@ import msgspec
 from ...errors import BadRequest, Detail, InvalidInput
 from ...signature.check import name_of
 from ...signature.kinds import shown
-from ...signature.kinds.base import MOST_FLOAT32
+from ...signature.kinds.base import EXACT, MOST_FLOAT32
 
 BYTES, BOOL = "BYTES", "BOOL"
 MOST_RANK = 32
-LENGTH = struct.Struct("<I")
+LENGTH, SINGLE = struct.Struct("<I"), struct.Struct("<f")
 
 
 class Number(NamedTuple):
@@ -112,13 +112,14 @@ def from_json(name: str, datatype: str, values: list[Any]) -> Sequence[Any]:
         return _whole_numbers(name, datatype, values, number.least, number.most)
     most = MOST_FLOAT32 if datatype == "FP32" else float("inf")
     _all(name, values, datatype, lambda value: isinstance(value, (int, float)) and not isinstance(value, bool) and -most <= value <= most, "number")
-    if datatype != "FP32" or None in values:
-        return [value if value is None else _rounded(value) for value in values] if datatype == "FP32" else values
-    return array("f", values).tolist()
+    return [value if value is None else _float(value, datatype) for value in values]
 
 
-def _rounded(value: float) -> float:
-    return array("f", (value,))[0]
+def _float(value: int | float, datatype: str) -> int | float:
+    """As the datatype has it; a whole number that a double cannot hold stays one, so that the field refuses it."""
+    if datatype == "FP32":
+        return SINGLE.unpack(SINGLE.pack(value))[0]  # type: ignore[no-any-return]
+    return value if abs(value) > EXACT else float(value)
 
 
 def _whole_numbers(name: str, datatype: str, values: list[Any], least: int, most: int) -> list[Any]:
