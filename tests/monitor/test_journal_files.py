@@ -31,7 +31,7 @@ def packed(pieces: list, asked: bytes, answer: bytes, at: float, columns: int, f
     n = len(pieces)
     lists = form.struct.pack(f"<{n}f{n}I{n}I{n}B", *ages, *counts, *firsts, *late)
     flags = form.COUNTED | form.SPLIT | form.LATE | form.FROM_PYTHON * from_python
-    return b"".join(form.frame_record(7, flags, at, 0.5, n, lists, ",".join(ids).encode(), asked, sum(counts), columns, 1, answer))
+    return form.frame_record(7, flags, at, 0.5, n, lists, ",".join(ids).encode(), asked, sum(counts), columns, 1, answer)
 
 
 def parsed(data: bytes) -> list[tuple]:

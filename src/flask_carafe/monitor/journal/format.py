@@ -75,15 +75,15 @@ def record(kind: int, payload: bytes, number: int = 0) -> bytes:
 def frame_record(  # noqa: PLR0917 - on the request path, where keywords cost
     number: int, flags: int, at: float, host_s: float, pieces: int, lists: bytes, ids: bytes, asked: bytes, rows: int, columns: int,
     answer_flags: int, answer: bytes,
-) -> list[bytes]:  # fmt: skip
-    """The buffers of one frame, to be written at once.
+) -> bytes:  # fmt: skip
+    """The record of one frame.
 
     :param lists: ages, then counts, firsts and late marks where ``flags`` says so.
     """
     size = META.size + len(lists) + len(ids) + len(asked) + len(answer)
-    meta = FRAME_FRONT.pack(size, number, FRAME, flags, at, host_s, pieces, len(ids), len(asked), rows, columns, answer_flags)
-    front = b"".join((meta, lists, ids))
-    return [HEAD.pack(MAGIC, crc32(answer, crc32(asked, crc32(front)))), front, asked, answer]
+    front = FRAME_FRONT.pack(size, number, FRAME, flags, at, host_s, pieces, len(ids), len(asked), rows, columns, answer_flags)
+    rest = b"".join((front, lists, ids, asked, answer))
+    return HEAD.pack(MAGIC, crc32(rest)) + rest
 
 
 class Record(msgspec.Struct):

@@ -10,7 +10,6 @@ import errno
 import fcntl
 import os
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -41,19 +40,19 @@ class Segment:
         try:
             fcntl.flock(self.descriptor, fcntl.LOCK_EX)  # who looks whether we live holds it for an instant
             beginning = form.Beginning(pid=os.getpid(), began_at=now)
-            self.write([form.record(form.BEGIN, msgspec.json.encode(beginning))])
+            self.write(form.record(form.BEGIN, msgspec.json.encode(beginning)))
         except OSError:
             os.close(self.descriptor)
             self.path.unlink(missing_ok=True)
             raise
 
-    def write(self, buffers: Sequence[bytes]) -> None:
-        """Append ``buffers`` in one system call; all of them or, as far as readers see, nothing.
+    def write(self, data: bytes) -> None:
+        """Append ``data`` in one system call; all of it or, as far as readers see, nothing.
 
         :raises OSError: after which nothing more may be written here.
         """
-        size = sum(map(len, buffers))
-        if os.writev(self.descriptor, buffers) != size:
+        size = os.write(self.descriptor, data)
+        if size != len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self.size += size
 

@@ -54,10 +54,10 @@ class Tape:
                 header, answer = self.kept.answer(header, answer, _spans(whole, sent))
             lists, flags = _lists(sent, header.rows, now)
             ids = ",".join([request.id for request, _ in sent]).encode()
-            buffers = form.frame_record(
+            record = form.frame_record(
                 self.number, flags, time(), now - sent_at, len(sent), lists, ids, asked, header.rows, header.columns, header.flags, answer
             )
-            self.journal.append(self.number, buffers, len(sent), now)
+            self.journal.append(self.number, record, len(sent), now)
         except Exception as exc:  # the edge round the journal: a fault in it must cost no prediction
             self.journal.lose(self.number, len(sent), exc)
 
@@ -76,8 +76,8 @@ class Tape:
                 lists += pack("<I", rows.n)
             asked, answer = self.kept.question([rows]), b"" if self.kept.rules.answer == "dropped" else encode(predictions)
             ids = prediction_id.encode()
-            buffers = form.frame_record(self.number, flags, time(), now - began, 1, lists, ids, asked, rows.n, 1, 0, answer)
-            self.journal.append(self.number, buffers, 1, now)
+            record = form.frame_record(self.number, flags, time(), now - began, 1, lists, ids, asked, rows.n, 1, 0, answer)
+            self.journal.append(self.number, record, 1, now)
         except Exception as exc:  # as above
             self.journal.lose(self.number, 1, exc)
 

@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -62,7 +62,7 @@ class Journal:
             self._models.append((facts.name, form.record(form.MODEL, msgspec.json.encode(facts), number)))
         return number
 
-    def append(self, number: int, buffers: Sequence[bytes], predictions: int, now: float) -> None:
+    def append(self, number: int, record: bytes, predictions: int, now: float) -> None:
         """Append one record of model ``number``. Never raises for what a disk does.
 
         :param now: on the clock of :func:`time.monotonic`.
@@ -77,9 +77,9 @@ class Journal:
             counts = segment.counts
             try:
                 if number in counts:
-                    segment.write(buffers)
+                    segment.write(record)
                 else:
-                    segment.write([self._models[number][1], *buffers])
+                    segment.write(self._models[number][1] + record)
                     counts[number] = 0
             except OSError as exc:
                 self._fail(exc, now)
