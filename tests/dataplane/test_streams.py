@@ -189,3 +189,44 @@ def test_a_client_that_does_not_read_stops_the_model(chatty, tmp_path):
                 break
         assert said > parts << 16
     assert int(until(mark)) == parts
+
+
+def data(body: bytes) -> list[Any]:
+    """The data of events without names."""
+    return [json.loads(line.removeprefix("data: ")) for line in body.decode().split("\n") if line]
+
+
+def test_triton_clients_generate_and_read_a_stream(chatty):
+    whole = chatty.post("/v2/models/say/generate", {"text_input": "to be", "id": "7", "parameters": {"temperature": 0}})
+    assert whole.json == {"id": "7", "model_name": "say", "model_version": "1", "text_output": "tobe"}
+    stream = chatty.post("/v2/models/say/generate_stream", {"text_input": "to be"}, Accept="*/*")
+    assert stream.headers["content-type"].partition(";")[0] == "text/event-stream"
+    assert data(stream.body) == [{"model_name": "say", "model_version": "1", "text_output": word} for word in ("to", "be")]
+    numbers = chatty.post("/v2/models/count/generate_stream", {"parameters": {"to": 2}})
+    assert [answer["prediction"] for answer in data(numbers.body)] == [0, 1]
+    *_, last = data(chatty.post("/v2/models/say/generate_stream", {"text_input": "well raise"}).body)
+    assert "failed" in last["error"]
+    assert chatty.post("/v2/models/say/generate", {"text_input": "raise"}).status == 500
+    assert chatty.post("/v2/models/say/generate", {"texts": "to be"}).status == 400
+    assert chatty.post("/v2/models/say/generate", [1]).status == 400
+
+
+def test_mlserver_clients_read_a_stream_of_inferences(chatty):
+    body = {"inputs": [{"name": "text", "shape": [1], "datatype": "BYTES", "data": ["to be"]}]}
+    answers = data(chatty.post("/v2/models/say/infer_stream", body).body)
+    assert [answer["outputs"][0]["data"] for answer in answers] == [["to"], ["be"]]
+    assert answers[0]["model_name"] == "say"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v2/models/count/infer", {"inputs": [{"name": "to", "shape": [1], "datatype": "INT64", "data": [2]}]}),
+        ("/v1/models/count:predict", {"instances": [{"to": 2}]}),
+        ("/predictions/count", {"to": 2}),
+    ],
+)
+def test_other_protocols_get_the_values_at_once(chatty, path, body):
+    answer = chatty.post(path, body)
+    assert answer.status == 200, answer.body
+    assert b"0,1" in answer.body.replace(b" ", b"")

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import CarafeError, OutputInvalid
+from ..errors import CarafeError
 from ..operations.failures import log_failure
 from ..serving.table import Model
-from .protocol import JSON, Headers, answer_headers, encode, unexpected
+from .protocol import JSON, Headers, answer_headers, encode, encode_answer, unexpected
 
 EVENT_STREAM = "text/event-stream"
 KINDS = {EVENT_STREAM: True, "text/*": True, "*/*": True, JSON: False, "application/*": False, "text/csv": False, "application/x-ndjson": False}
@@ -35,10 +35,7 @@ class Events:
         :raises OutputInvalid: it is no JSON.
         """
         self.count += 1
-        try:
-            return b"data: %b\n\n" % encode(value)
-        except (TypeError, ValueError, RecursionError) as exc:
-            raise OutputInvalid(self.model.entry.name, "it is not made of texts, numbers, lists and objects") from exc
+        return b"data: %b\n\n" % encode_answer(self.model, value)
 
     def end(self) -> bytes:
         """The last event of an answer that is whole."""

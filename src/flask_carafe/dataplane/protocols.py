@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..serving.table import Model, RoutingTable
+from .dialects.generate import Generate, GenerateStream, InferStream
 from .dialects.mlflow import MLflow
 from .dialects.torchserve import TorchServe
 from .dialects.v1 import Classify, Predict, Regress
@@ -12,7 +13,9 @@ from .dialects.v2 import V2
 from .native import NATIVE
 from .protocol import Protocol
 
-PROTOCOLS: tuple[Protocol, ...] = (NATIVE, V2(), MLflow(), Predict(), Classify(), Regress(), TorchServe())
+PROTOCOLS: tuple[Protocol, ...] = (
+    NATIVE, V2(), Generate(), GenerateStream(), InferStream(), MLflow(), Predict(), Classify(), Regress(), TorchServe(),
+)  # fmt: skip
 
 
 class Route(NamedTuple):

@@ -26,7 +26,7 @@ from .v2_outputs import output_specs
 
 blueprint = Blueprint("carafe_v2", __name__)
 NAME = "carafe"
-EXTENSIONS = ("binary_tensor_data", "classification", "model_repository", "statistics")
+EXTENSIONS = ("binary_tensor_data", "classification", "generate", "model_repository", "statistics")
 PLATFORMS = {"scikit-learn": "sklearn", "onnx": "onnx_onnxv1", "torch": "pytorch_torchscript"}
 
 
