@@ -85,11 +85,19 @@ def test_weights_are_told_from_whole_modules(tmp_path: Path) -> None:
 
 
 def test_a_whole_module_is_refused_without_the_code_of_its_classes(tmp_path: Path) -> None:
-    file = look(written(tmp_path, {"data.pkl": pickled(Name("torch.nn.modules.container/Sequential", ())), "version": b"3"}))
+    file = look(written(tmp_path, {"data.pkl": pickled(Name("shop.nets/Net", ())), "version": b"3"}))
     assert file.torch is not None and file.torch.is_whole
-    with pytest.raises(ArtifactRefused, match="a pickled Sequential"):
+    with pytest.raises(ArtifactRefused, match="a pickled Net"):
         refuse(file)
     refuse(file, has_code=True)
+
+
+def test_a_whole_module_of_pytorchs_own_layers_needs_no_code(tmp_path: Path) -> None:
+    layers = [Name("torch.nn.modules.container/Sequential", ()), Name("torch.nn.modules.linear/Linear", ())]
+    file = look(written(tmp_path, {"data.pkl": pickled(layers), "version": b"3"}))
+    refuse(file)
+    with pytest.raises(ArtifactRefused):
+        refuse(look(written(tmp_path, {"data.pkl": pickled([*layers, Name("torch.nn.modules.linear/Linear.forward", ())]), "version": b"3"})))
 
 
 def test_what_a_traced_module_takes_is_read(tmp_path: Path) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from .breaks import version_of
 from .inspection import Inspection, Survey, listed
+from .verdict import installed
+
+# libraries that make a model's answers, as MLflow pins them
+COMPARED = frozenset(("scikit-learn", "xgboost", "lightgbm", "catboost", "onnxruntime", "torch", "keras", "tensorflow", "numpy", "pandas", "scipy"))
 
 # start of a name -> what wrote it
 ERAS = (
@@ -45,3 +50,15 @@ def _notes(file: Inspection) -> Iterable[str]:
         yield "it was written by Python 2"
     if file.pickle and file.pickle.trailing_bytes:
         yield "it has bytes after its end, which nothing reads"
+    if file.mlflow and (other := _other_versions(file.mlflow.requirements)):
+        yield f"its MLflow folder asks for {'; '.join(other)}"
+
+
+def _other_versions(requirements: Mapping[str, str]) -> list[str]:
+    """``scikit-learn 1.2.2, and 1.9.1 is installed here`` for each library of which another minor version is here."""
+    found = []
+    for library, version in requirements.items():
+        here = installed(library) if library in COMPARED else ""
+        if here and version_of(here) != version_of(version):
+            found.append(f"{library} {version}, and {here} is installed here")
+    return found

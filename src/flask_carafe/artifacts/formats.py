@@ -74,7 +74,7 @@ ARCHIVES: tuple[tuple[Callable[[str], bool], str, str], ...] = (
     (lambda name: name.endswith("META-INF/MANIFEST.MF"), "a Java archive", EXPORT),
     (lambda name: name == "model.ini", "an H2O model (MOJO)", EXPORT),
     (lambda name: name.endswith(".npy"), "NumPy arrays (.npz), not a model", "Name the file that holds the fitted model."),
-    (lambda name: name.endswith("MLmodel"), "a zipped MLflow model", "Unpack it and name the model.pkl inside."),
+    (lambda name: name.endswith("MLmodel"), "a zipped MLflow model", "Unpack it and name the folder."),
 )
 
 
@@ -168,9 +168,6 @@ def _folder(path: Path) -> tuple[str, str] | None:
     """What a folder holds, and what to do; None where ``path`` is no folder."""
     if not path.is_dir():
         return None
-    if (path / "MLmodel").is_file():
-        inside = next((name for name in ("model.pkl", "model.skops", "model.onnx", "python_model.pkl") if (path / name).is_file()), "model.pkl")
-        return "the folder of an MLflow model", f"Name the file in it: {path / inside}"
     if (path / "saved_model.pb").is_file():
         return "a TensorFlow SavedModel", EXPORT
     if (path / "config.json").is_file():

@@ -9,8 +9,9 @@ import msgspec
 
 from ..errors import ArtifactRefused, LoadFailed
 from .formats import Kind, sniff
-from .intake import Stored, hash_file, opened, take_in
+from .intake import Stored, hash_file, opened, take_in, take_in_folder
 from .kerasfile import KerasFacts, read_keras, refuse_keras
+from .mlflow import MlflowFacts, is_mlflow, read_mlflow
 from .names import LIBRARIES, Name
 from .native import NATIVE_KINDS, read_native
 from .objects import Estimator
@@ -46,6 +47,7 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     native: str = ""  # what a library's own file says that it holds
     torch: TorchFacts | None = None
     keras: KerasFacts | None = None
+    mlflow: MlflowFacts | None = None  # of the folder that the file lies in
 
     @property
     def names(self) -> tuple[Name, ...]:
@@ -126,10 +128,15 @@ def survey(spec: ModelSpec, home: str | Path | None = None) -> Survey:
         columns=_stored(spec.columns, home) if spec.columns else None,
     )
     for file in found.files:
-        refuse(file, has_code=bool(spec.code))
+        refuse(file, has_code=code_given(spec, file))
     if found.columns:
         _refuse_columns(found.columns)
     return found
+
+
+def code_given(spec: ModelSpec, file: Inspection) -> bool:
+    """Whether the Python code of a file's own classes was given: by hand, or in the folder that it lies in."""
+    return bool(spec.code or (file.mlflow and file.mlflow.code))
 
 
 def _refuse_columns(columns: Stored) -> None:
@@ -146,6 +153,8 @@ def look(file: str, home: str | Path | None = None) -> Inspection:
     :raises ArtifactRefused: it is absent or no model; what :func:`refuse` refuses is only told.
     """
     reference = python_reference(file)
+    if reference is None and is_mlflow(file):
+        return _look_into(read_mlflow(file), home)
     if reference is None:
         sniff(file)  # a text or a folder is named before it is copied
         return inspect(_stored(file, home))
@@ -155,6 +164,13 @@ def look(file: str, home: str | Path | None = None) -> Inspection:
     return Inspection(
         name=f"{Path(reference[0]).name}:{reference[1]}", path=str(Path(reference[0]).absolute()) + f":{reference[1]}", format="python", sha256=sha256
     )
+
+
+def _look_into(facts: MlflowFacts, home: str | Path | None) -> Inspection:
+    """The model file of an MLflow folder; the modules that it needs are copied beside it."""
+    code = take_in_folder(facts.code, home) if facts.code and home is not None else facts.code
+    found = look(facts.file, home)
+    return msgspec.structs.replace(found, name=facts.name, mlflow=msgspec.structs.replace(facts, code=code))
 
 
 def _stored(path: str, home: str | Path | None) -> Stored:
@@ -214,7 +230,7 @@ def refuse(file: Inspection, *, has_code: bool = False) -> None:
         _refuse_pickle(file, file.pickle)
     if file.keras:
         refuse_keras(file.name, file.keras, has_code=has_code)
-    if file.format == "torch" and not has_code:
+    if file.torch and file.format == "torch" and not has_code and (file.torch.needs_code or not file.torch.is_whole):
         _refuse_without_code(file)
     main = file.named("main")
     if main and not has_code:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ import msgspec
 from ..errors import ArtifactRefused, HostFault
 
 CHUNK_BYTES = 1 << 20
+MOST_FILES = 20_000
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +69,60 @@ def hash_file(path: str | Path) -> str:
     """
     with opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def files_in(folder: str | Path) -> Iterator[Path]:
+    """Every file under ``folder``, in a fixed order; links to folders are not followed.
+
+    :raises ArtifactRefused: a link that leads out of it, or more files than a model has.
+    """
+    root, count = Path(folder).resolve(), 0
+    for path in sorted(Path(folder).rglob("*")):
+        if not path.resolve().is_relative_to(root):
+            raise ArtifactRefused(f"{path} is a link that leads out of its folder.", "Copy what it leads to into the folder.")
+        if path.is_dir():
+            continue
+        count += 1
+        if count > MOST_FILES:
+            raise ArtifactRefused(f"{folder} holds more than {MOST_FILES:,} files.", "Name the folder of one model.")
+        yield path
+
+
+def hash_folder(folder: str | Path) -> str:
+    """SHA-256 over the names and bytes of all files under ``folder``, in hex.
+
+    :raises ArtifactRefused: as :func:`files_in` and :func:`opened`.
+    """
+    digest = hashlib.sha256()
+    for path in files_in(folder):
+        digest.update(f"{path.relative_to(folder)}\0{hash_file(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def take_in_folder(folder: str | Path, home: str | Path) -> str:
+    """Copy the files under ``folder`` to ``<home>/artifacts/folder-<sha256>``, once; where the copy is.
+
+    :raises ArtifactRefused: as :func:`hash_folder`, or it changed while it was read.
+    :raises HostFault: the home cannot take it.
+    """
+    digest, root = hash_folder(folder), Path(home) / "artifacts"
+    target = root / f"folder-{digest}"
+    try:
+        if target.is_dir() and hash_folder(target) == digest:
+            return str(target)
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=root, prefix=".incoming-") as place:
+            copy = Path(place) / "folder"
+            for path in files_in(folder):
+                (copy / path.relative_to(folder)).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, copy / path.relative_to(folder))
+            if hash_folder(copy) != digest:
+                raise ArtifactRefused(f"{folder} changed while it was read.", "Write the folder whole, then rename it into place.")
+            shutil.rmtree(target, ignore_errors=True)
+            copy.rename(target)
+    except OSError as exc:
+        raise HostFault(f"{Path(folder).name} cannot be copied into {home}: {(exc.strerror or str(exc)).lower()}.") from exc
+    return str(target)
 
 
 def take_in(path: str | Path, home: str | Path) -> Stored:

@@ -14,8 +14,9 @@ from ..config import Settings
 from ..errors import ConfigError
 from ..signature import Scalar
 from .hints import InputHint, nearest, read_fields, read_inputs, read_labels, split
-from .intake import hash_file
+from .intake import hash_file, hash_folder
 from .journal import USUAL, JournalRules, read_journal
+from .mlflow import is_mlflow
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 DOTTED = re.compile(r"[A-Za-z_][\w.]*")
@@ -209,5 +210,5 @@ def digest(spec: ModelSpec) -> str:
 def _file_digest(file: str) -> str:
     reference = python_reference(file)
     if reference is None:
-        return hash_file(file)
+        return hash_folder(file) if is_mlflow(file) else hash_file(file)
     return f"{hash_file(reference[0])}:{reference[1]}" if reference[0].endswith(".py") else file

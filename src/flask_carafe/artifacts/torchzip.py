@@ -35,11 +35,15 @@ DAMAGED = (zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError, Runtim
 
 
 class TorchFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """``inputs``: of a traced module, as it was traced; ``is_whole``: objects of classes, and not tensors alone."""
+    """``inputs``: of a traced module, as it was traced.
+
+    ``is_whole``: objects of classes, and not tensors alone; ``needs_code``: they are not all PyTorch's own layers.
+    """
 
     inputs: tuple[Port, ...] = ()
     tensors: int = 0
     is_whole: bool = False
+    needs_code: bool = False
     version: str = ""
 
 
@@ -70,7 +74,8 @@ def read_torch(path: str | Path, kind: str) -> tuple[PickleFacts, TorchFacts]:
         raise ArtifactRefused(f"The PyTorch file makes objects of {strange[0]} beside its graph.", AGAIN)
     root = next((pickled.root for pickled in pickles if pickled.name.endswith("data.pkl")), None)
     tensors = sum(1 for info in members if re.search(r"(^|/)data/(weights/weight_)?\d+$", info.filename))
-    found = TorchFacts(inputs=_traced(pickles), tensors=tensors, is_whole=bool(strange), version=version)
+    needs_code = any(not name.module.startswith("torch.nn.modules.") or not name.name.isidentifier() for name in strange)
+    found = TorchFacts(inputs=_traced(pickles), tensors=tensors, is_whole=bool(strange), needs_code=needs_code, version=version)
     return msgspec.structs.replace(facts, names=names, root=_words(kind, root, found), is_joblib=False), found
 
 

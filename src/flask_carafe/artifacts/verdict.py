@@ -28,9 +28,12 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def installed(library: str) -> str:
-    """The version of ``library`` in this interpreter, read from its metadata and without importing it; empty if absent."""
+    """The version of ``library`` in this interpreter, read from its metadata and without importing it; empty if absent.
+
+    What builds add (``2.13.0+cpu``) is left out.
+    """
     try:
-        return metadata.version(library)
+        return metadata.version(library).partition("+")[0]
     except metadata.PackageNotFoundError:
         return ""
 

@@ -83,6 +83,8 @@ def _file(file: FileReport, difference: str) -> Iterator[str]:
     size = f", {show_size(file.size_bytes)}" if file.size_bytes else ""
     sha = f", sha256 {file.sha256[:12]}…" if file.sha256 else ""
     yield line("bad" if file.broken else "ok", "format", f"{FORMATS[file.format]}{protocol}{packed}{size}{sha}")
+    if file.folder:
+        yield line("note", "in", file.folder)
     if file.broken:
         yield line("bad", "whole", f"no: {file.broken}")
     if file.holds and file.format != "python":

@@ -9,6 +9,8 @@ import msgspec
 
 import flask_carafe
 
+from ..artifacts.intake import files_in
+from ..artifacts.mlflow import is_mlflow
 from ..artifacts.spec import SIDE_FILES, ModelSpec, limited, python_reference
 from ..config import Settings, read_yaml
 from ..errors import CarafeError
@@ -86,5 +88,13 @@ def files_of(spec: ModelSpec) -> set[Path]:
     files = {Path(getattr(spec, key)) for key in SIDE_FILES if getattr(spec, key)}
     for file in spec.files:
         reference = python_reference(file)
-        files.add(Path(file if reference is None else reference[0]))
+        files |= _in_folder(file) if is_mlflow(file) else {Path(file if reference is None else reference[0])}
     return files
+
+
+def _in_folder(folder: str) -> set[Path]:
+    """The files of an MLflow model; those that come later change the folder itself."""
+    try:
+        return {Path(folder), *files_in(folder)}
+    except CarafeError:
+        return {Path(folder)}

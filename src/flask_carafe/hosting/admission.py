@@ -54,8 +54,9 @@ def load_request(spec: ModelSpec, found: Survey) -> dict[str, Any]:
     files = [{"path": file.path, "format": file.format, "name": file.name, "sha256": file.sha256} for file in found.files]
     message: dict[str, Any] = {"op": "load", "files": files, "options": {"outputs": spec.outputs, "threads": spec.threads}}
     message["options"] |= tensor_options(spec, found)
-    if spec.folder:
-        message["options"]["python_path"] = [spec.folder]
+    folders = [spec.folder, *(file.mlflow.code for file in found.files if file.mlflow)]
+    if any(folders):
+        message["options"]["python_path"] = [folder for folder in folders if folder]
     message["code"] = {"path": found.code.path, "name": found.code.name, "sha256": found.code.sha256} if found.code else None
     message["columns"] = {"path": found.columns.path, "name": found.columns.name, "sha256": found.columns.sha256} if found.columns else None
     return message
@@ -64,10 +65,14 @@ def load_request(spec: ModelSpec, found: Survey) -> dict[str, Any]:
 def tensor_options(spec: ModelSpec, found: Survey) -> dict[str, Any]:
     """What a host should know of the tensors that a model takes, where the model itself may not tell."""
     torch = found.files[0].torch or TorchFacts()
+    mlflow = found.files[0].mlflow
+    declared = mlflow.inputs if mlflow else ()
+    tensors = [one for one in declared if len(one.shape) > 1 and min(one.shape[1:]) > 0]
     facts = {
         "inputs": msgspec.to_builtins([hint for hint in spec.inputs if hint.kind in ("image", "vector", "tensor")]),
-        "traced": [{"shape": port.shape[1:], "dtype": port.dtype} for port in torch.inputs],
-        "whole": torch.is_whole,
-        "fields": len(spec.fields),
+        "traced": [{"shape": one.shape[1:], "dtype": one.dtype} for one in torch.inputs]
+        or [{"shape": one.shape[1:], "dtype": one.type} for one in tensors if len(tensors) == len(declared)],
+        "whole": torch.needs_code,
+        "fields": len(spec.fields) or sum(1 for one in declared if not one.shape),
     }
     return {key: value for key, value in facts.items() if value}

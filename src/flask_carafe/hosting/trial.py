@@ -15,6 +15,7 @@ import msgspec
 
 from ..artifacts.eras import era, notes
 from ..artifacts.hints import python_names
+from ..artifacts.mlflow import refined
 from ..artifacts.spec import ModelSpec
 from ..artifacts.verdict import Verdict, difference, judge, way_out_of
 from ..errors import ArtifactRefused, ConfigError, HostFault, HostLost, LoadFailed, OutputInvalid, TrialFailed
@@ -137,7 +138,8 @@ class Trial:
         """What the version takes and gives. :raises TrialFailed: what was said by hand does not fit the model."""
         try:
             sample: Sample | None = await asyncio.to_thread(read_sample, self.spec.sample) if self.spec.sample else None
-            signature = infer(description, self.spec, sample)
+            mlflow = self.survey.files[0].mlflow if self.survey.files else None
+            signature = infer(refined(description, mlflow) if mlflow else description, self.spec, sample)
             self.spec.journal.fits(signature)
             return signature
         except ConfigError as exc:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from ..artifacts.eras import era, notes
-from ..artifacts.inspection import Inspection, Survey, look, refuse
+from ..artifacts.inspection import Inspection, Survey, code_given, look, refuse
 from ..artifacts.spec import ModelSpec
 from ..artifacts.verdict import difference, refuse_break, versions_here
 from ..errors import ArtifactRefused, CarafeError
@@ -39,6 +39,7 @@ class FileReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     oddities: tuple[str, ...] = ()
     broken: str = ""
     onnx: dict[str, Any] = {}
+    folder: str = ""  # what the folder around the file is
 
 
 class TrialReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +85,7 @@ async def check(spec: ModelSpec, *, static: bool = False) -> Report:
         for file in spec.files:
             inspections.append(await asyncio.to_thread(look, file))
         for inspection in inspections:
-            refuse(inspection, has_code=bool(spec.code))
+            refuse(inspection, has_code=code_given(spec, inspection))
         found = Survey(files=tuple(inspections))
         refuse_break(found, versions_here(found))
     except ArtifactRefused as exc:
@@ -148,6 +149,7 @@ def _file_report(file: Inspection) -> FileReport:
         oddities=facts.oddities if facts else (),
         broken=facts.broken if facts else "",
         onnx=msgspec.to_builtins(file.onnx) if file.onnx else {},
+        folder=file.mlflow.told if file.mlflow else "",
     )
 
 

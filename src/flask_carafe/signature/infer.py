@@ -321,7 +321,8 @@ def _default_example(field: Field, default: Any) -> Any:
         return round_example(near, field) if field.kind == "number" else round(near)
     if field.kind == "category":
         return next((choice for choice in field.choices if default is not None and same(default, choice)), None)
-    return default if field.kind == "text" and isinstance(default, str) else None
+    same_type = (field.kind == "text" and isinstance(default, str)) or (field.kind == "boolean" and isinstance(default, bool))
+    return default if same_type else None
 
 
 # the whole

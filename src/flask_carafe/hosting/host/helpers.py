@@ -8,6 +8,13 @@ from .opening import open_checked
 from .refusal import LoadError
 
 
+def add_folders(folders):
+    """Let modules in ``folders`` be imported, the first before the others."""
+    for path in reversed(folders or []):
+        if path not in sys.path:
+            sys.path.insert(0, path)
+
+
 def install(code):
     """Run the helper file once, as the module ``__main__`` and as the module of its own name; its guard does not fire.
 

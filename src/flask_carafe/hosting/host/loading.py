@@ -38,6 +38,7 @@ def load(request):
     """
     files, options = request.get("files") or [], request.get("options") or {}
     try:
+        helpers.add_folders(options.get("python_path"))
         helpers.install(request.get("code"))
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")

@@ -13,6 +13,7 @@ import zlib
 from .refusal import LoadError
 
 TRUSTED = frozenset(("sklearn", "numpy", "scipy", "builtins", "collections", "functools", "operator"))  # packages whose skops types are loaded
+TRUSTED_TYPES = frozenset("lightgbm.sklearn.LGBM" + kind for kind in ("Classifier", "Regressor", "Ranker")) | {"lightgbm.basic.Booster"}
 
 
 def open_checked(file):
@@ -88,7 +89,7 @@ def _read_skops(stream):
 
     data = stream.read()
     unknown = skops.io.get_untrusted_types(data=data)
-    foreign = sorted(name for name in unknown if name.split(".")[0] not in TRUSTED)
+    foreign = sorted(name for name in unknown if name.split(".")[0] not in TRUSTED and name not in TRUSTED_TYPES)
     if foreign:
         raise LoadError("untrusted_types", "the skops file holds types that are not trusted here: %s" % ", ".join(foreign[:10]))
     return skops.io.loads(data, trusted=unknown)

@@ -134,9 +134,6 @@ class PythonRuntime(Runtime):
 
     def __init__(self, request, files, options):
         Runtime.__init__(self)
-        for path in reversed(options.get("python_path") or []):
-            if path not in sys.path:
-                sys.path.insert(0, path)
         found = find(files[0])
         self.estimator = getattr(found, "__name__", type(found).__name__)
         self.input_build, self.named = "records", True

@@ -5,6 +5,7 @@ A class is made without arguments, or with ``ARGS``: a tuple, or a dict of keywo
 """
 
 import sys
+import types
 
 import torch
 from torch import nn
@@ -18,16 +19,26 @@ PREFIXES = ("", "module.", "model.", "_orig_mod.", "net.")  # of DataParallel, L
 def load(stream, is_whole):
     """The module, ready to be asked.
 
-    :param is_whole: the file was seen to hold objects, and not tensors alone.
+    :param is_whole: the file was seen to hold objects that are neither tensors nor PyTorch's own layers, and their code was given.
     :raises LoadError: no module in the code file fits, or more than one does.
     """
+    held = torch.load(stream, map_location="cpu", weights_only=False) if is_whole else restricted(stream)
+    if isinstance(held, nn.Module):
+        return held
     code = sys.modules.get("carafe_code")
     if code is None:
         raise LoadError("wrong_format", "the file holds no model that can be run without the Python file of its class: give it with --code")
-    held = torch.load(stream, map_location="cpu", weights_only=not is_whole)
-    if isinstance(held, nn.Module):
-        return held
     return filled(code, weights_of(held))
+
+
+def restricted(stream):
+    """What PyTorch's restricted unpickler makes of the file: tensors, plain values and layers of its own."""
+    if not hasattr(torch.serialization, "safe_globals"):  # before PyTorch 2.5
+        return torch.load(stream, map_location="cpu", weights_only=True)
+    modules = [one for one in vars(nn.modules).values() if isinstance(one, types.ModuleType)]
+    found = {one for module in modules for one in vars(module).values() if isinstance(one, type) and issubclass(one, nn.Module)}
+    with torch.serialization.safe_globals([set] + sorted(found, key=lambda one: one.__qualname__)):
+        return torch.load(stream, map_location="cpu", weights_only=True)
 
 
 def weights_of(held):
