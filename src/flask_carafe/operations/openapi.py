@@ -14,6 +14,7 @@ from ..signature import Output, Signature
 from ..signature.kinds import kind_of, spell
 from ..signature.schema import answer_schema, request_schema
 from ..state import CarafeState
+from . import openapi_v2
 
 ERRORS = {
     "400": "The bytes cannot be parsed: broken JSON, NaN, a key twice.",
@@ -55,15 +56,19 @@ def openapi(state: CarafeState, root: str) -> dict[str, Any]:
         own = [f"/models/{model.entry.name}/predict", *model.entry.routes]
         for path in own + ["/predict"] * (model.entry.name == table.default and "/predict" not in own):
             paths[path] = {"post": operation(model, path, name)}
-    paths |= HEALTH
+    paths |= {**openapi_v2.PATHS, **HEALTH}
+    schemas |= openapi_v2.SCHEMAS
     return {
         "openapi": "3.1.0",
         "info": {"title": "Models served by Carafe", "version": __version__, "description": about(state)},
         "servers": [{"url": root or "/"}],
-        "tags": [{"name": model.entry.name, "description": model.entry.description} for model in ready] + [{"name": "health"}],
+        "tags": [{"name": model.entry.name, "description": model.entry.description} for model in ready] + [openapi_v2.TAG, {"name": "health"}],
         "paths": paths,
-        "components": {"schemas": schemas, "responses": {f"E{status}": error_response(words) for status, words in ERRORS.items()}},
-    }
+        "components": {
+            "schemas": schemas, "responses": {f"E{status}": error_response(words) for status, words in ERRORS.items()},
+            "securitySchemes": openapi_v2.TOKEN,
+        },
+    }  # fmt: skip
 
 
 def about(state: CarafeState) -> str:
