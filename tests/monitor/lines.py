@@ -25,7 +25,7 @@ PLAIN = Signature(
 KINDS = Signature(
     fields=(
         Field(name="nonce", kind="number"),
-        Field(name="email", kind="text", dtype="text", nullable=True),
+        Field(name="email", kind="text", dtype="text", nullable=True, example="eve@example.org"),
         Field(name="salary", kind="number"),
         Field(name="photo", kind="image", shape=(2, 2)),
         Field(name="essay", kind="text", dtype="text"),

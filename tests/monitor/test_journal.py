@@ -66,7 +66,7 @@ def test_fields_are_hashed_dropped_or_kept_as_the_rules_say_and_large_values_sta
     assert [found[f"id-{nonce}", 0]["prediction"] for nonce in (1, 2, 3)] == [1, 2, 3]
     assert found["two", 1]["error"] == "model_error: model_error"  # what the model said may quote a value
     raw = b"".join(path.read_bytes() for path in journal.folder.iterdir())
-    assert b"ada@example" not in raw and struct.pack("<d", 1e5) not in raw and b"nonce 11" not in raw
+    assert not any(secret in raw for secret in (b"ada@", b"eve@", b"salary", struct.pack("<d", 1e5), b"nonce 11"))
 
 
 def test_one_field_of_a_matrix_can_be_left_out(journal):

@@ -41,7 +41,6 @@ FRAME_FRONT = struct.Struct("<IIBBdfIIIIHH")  # REST and META at once
 PREFIX_BYTES = HEAD.size + REST.size
 BEGIN, MODEL, FRAME = 1, 2, 3  # kinds
 COUNTED, SPLIT, LATE, FROM_PYTHON = 1, 2, 4, 8  # flags of a frame
-MOST_RECORD_BYTES = 1 << 30
 
 
 class Beginning(msgspec.Struct, frozen=True, kw_only=True):

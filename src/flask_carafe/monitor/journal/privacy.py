@@ -55,6 +55,13 @@ class Kept:
             return ()
         return tuple([field.name for field, how in zip(self.signature.fields, self.hows, strict=True) if how != "dropped"])
 
+    @property
+    def told(self) -> Signature:
+        """The signature as the journal has it: without examples, which may be somebody's values, and without fields that are left out."""
+        whole = zip(self.signature.fields, self.hows, strict=True)
+        fields = [msgspec.structs.replace(field, example=None) for field, how in whole if how != "dropped"]
+        return msgspec.structs.replace(self.signature, fields=tuple(fields))
+
     def leaves(self, asked: bytes) -> bool:
         """Whether a frame may be written as it is; decided without looking at a row."""
         return self.is_whole and not (self.may_be_large and len(asked) > LARGE_BYTES)

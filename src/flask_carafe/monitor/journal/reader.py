@@ -74,7 +74,11 @@ class Frame:
         return [dict(zip(self.facts.fields, row, strict=True)) for row in zip(*shown, strict=True)] if shown else [{} for _ in range(self.n)]
 
     @cached_property
-    def _answered(self) -> tuple[list[Column], list[RowError]]:
+    def answered(self) -> tuple[list[Column], list[RowError]]:
+        """The answer's columns as flat Python values, and the rows that failed.
+
+        :raises ValueError: the frame was not written by us.
+        """
         data, outputs = self.data, self.facts.signature.outputs
         try:
             if data.from_python:
@@ -89,7 +93,7 @@ class Frame:
 
     def errors(self) -> dict[int, RowError]:
         """Rows that failed, by their place in this frame."""
-        return {error.row: error for error in self._answered[1]} if self.data.answer else {}
+        return {error.row: error for error in self.answered[1]} if self.data.answer else {}
 
     def answers(self, flat: bool = False) -> list[dict[str, Any]]:
         """One dict a row as the API spells it: ``prediction``, ``probabilities``, …, or ``error``; empty where answers are not kept.
@@ -101,9 +105,9 @@ class Frame:
         return [{"error": f"{errors[row].code}: {errors[row].reason}"} if row in errors else self._answer(row, flat) for row in range(self.n)]
 
     def _answer(self, row: int, flat: bool) -> dict[str, Any]:
-        if not self.data.answer or not self._answered[0]:
+        if not self.data.answer or not self.answered[0]:
             return {}
-        encoder, (columns, _) = self.version.encoder, self._answered
+        encoder, (columns, _) = self.version.encoder, self.answered
         try:
             return encoder.records(columns, row, 1)[0] if flat else encoder.body(columns, row, 1, True)
         except CarafeError as exc:  # what the model gave is no answer, and the client was told so

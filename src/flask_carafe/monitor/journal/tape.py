@@ -35,7 +35,7 @@ class Tape:
 
     def __init__(self, journal: Journal, name: str, version: int, digest: str, kept: Kept) -> None:
         self.journal, self.kept = journal, kept
-        self.number = journal.number(form.Facts(name=name, version=version, digest=digest, signature=kept.signature, fields=kept.fields))
+        self.number = journal.number(form.Facts(name=name, version=version, digest=digest, signature=kept.told, fields=kept.fields))
 
     def frame(self, sent: Sequence[tuple[Sent, int]], asked: bytes, header: Header, answer: bytes, sent_at: float, now: float) -> None:  # noqa: PLR0917
         """A frame was answered, and nobody has been told so yet. Never raises.

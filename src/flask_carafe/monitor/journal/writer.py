@@ -86,6 +86,9 @@ class Journal:
                 self._count_lost({number: predictions})
                 return
             counts[number] += predictions
+            if self.trouble:
+                log.info("The journal is written again; %d predictions are missing in it.", self._lost)
+                self.trouble, self._lost = "", 0
             if segment.size >= self.limits.segment_bytes:
                 self._close()
 
@@ -135,9 +138,6 @@ class Journal:
         except OSError as exc:
             self._fail(exc, now)
             return None
-        if self.trouble:
-            log.info("The journal is written again; %d predictions are missing in it.", self._lost)
-            self.trouble, self._lost = "", 0
         if not self._serial:  # what processes left behind that were killed, a predecessor of this one maybe
             self._beside(lambda: tidy(self.folder, self.limits.keep_bytes))
         self._serial += 1
