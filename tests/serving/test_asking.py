@@ -84,6 +84,32 @@ def test_a_function_that_hangs_holds_half_of_the_threads_beside_the_loop_and_oth
     asyncio.run(run())
 
 
+def test_the_client_of_a_slow_function_is_looked_after_and_its_call_dropped_when_it_left() -> None:
+    called, go = [], threading.Event()
+
+    def slow(x: int) -> int:
+        called.append(x)
+        go.wait(30)
+        return x
+
+    model = functions(slow=slow)["slow"]
+
+    async def run() -> None:
+        engine, watched = Engine(Limits(threads=2)), asyncio.Event()
+        first, second = [
+            asyncio.create_task(ask(engine, model, model.usable_decoder().value({"x": x}), monotonic() + 30, watched.set)) for x in range(2)
+        ]
+        await asyncio.wait_for(watched.wait(), 10)
+        second.cancel()  # as the watch does when the client has left
+        await asyncio.sleep(0)
+        go.set()
+        assert (await first).columns[0].values == [0]
+        engine.crews["slow"].pool.shutdown()
+        assert called == [0]
+
+    asyncio.run(run())
+
+
 def test_calls_of_a_function_that_would_be_too_late_are_refused_and_the_rest_are_answered_in_time() -> None:
     def naps(x: int) -> int:
         time.sleep(0.05)

@@ -39,7 +39,7 @@ def ask(  # noqa: PLR0917 - on the request path, where keywords cost
     if model.streams:
         return _collect_noted(engine, model, rows, deadline, watch, id)
     if model.call is not None:
-        return engine.crew_of(model).run(lambda: _call_noted(engine, model, rows, id), deadline)
+        return engine.crew_of(model).run(lambda: _call_noted(engine, model, rows, id), deadline, watch)
     return engine.answer(engine.lane_of(model), rows, deadline, watch, id)
 
 
@@ -100,7 +100,7 @@ def _call_here(engine: Engine, model: Model, rows: Rows | Pending, timeout_s: fl
     finally:
         seats.leave()
     if monotonic() > deadline:
-        raise DeadlineExceeded(round(timeout_s, 3))
+        raise DeadlineExceeded(told_s(timeout_s))
     return _noted(engine, model, rows, id, began, answer)
 
 

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from ..errors import DeadlineExceeded, Overloaded
 from .admission import TRUST, Pace, Places, refusal
-from .request import told_s
+from .request import SLOW_S, told_s
 
 T = TypeVar("T")
 GUEST_S = 0.25  # a thread beyond a model's share is lent to it for so long: many threads at once are no harm where answers are quick
@@ -73,9 +73,10 @@ class Crew:
         self.pace = Pace()  # of calls
         self.moved_at = 0.0  # when a call last began to run in a free thread, or ended
 
-    async def run(self, call: Callable[[], T], deadline: float) -> T:
+    async def run(self, call: Callable[[], T], deadline: float, watch: Callable[[], None] | None = None) -> T:
         """``call()`` in a thread; past the deadline nobody waits for it, and what has not begun never will.
 
+        :param watch: called once if it takes long, to look whether the client is still there.
         :raises Overloaded: it would be too late; it was not called.
         :raises DeadlineExceeded: it was too late.
         """
@@ -87,11 +88,15 @@ class Crew:
         future = self.pool.submit(_timed, call, began)
         self.asked += 1
         future.add_done_callback(lambda done: _tell(loop, lambda: self._ended(done, began)))
+        watching = loop.call_later(SLOW_S, watch) if watch is not None else None
         try:
             async with asyncio.timeout(patience):
                 return await asyncio.wrap_future(future)
         except TimeoutError:
             raise DeadlineExceeded(told_s(patience)) from None
+        finally:
+            if watching is not None:
+                watching.cancel()
 
     def _admit(self, patience: float, now: float) -> None:
         before = self.asked - self.most
@@ -99,7 +104,7 @@ class Crew:
             self.moved_at = now
             return
         late_s = max(0.0, now - self.moved_at - self.pace.row_s)  # how long every thread has been held beyond what is usual
-        wait_s = late_s + (before + 1) * self.pace.row_s / self.most
+        wait_s = late_s + (before + 1 + self.most) * self.pace.row_s / self.most  # its turn, and its own time
         if before >= self.places.share or wait_s > TRUST * patience:
             raise refusal(self.name, wait_s)
 
