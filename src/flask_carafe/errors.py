@@ -156,7 +156,7 @@ class TooManyRows(TooLarge):
 
 class WrongMediaType(CarafeError):
     code, status, text = "wrong_media_type", 415, "Content-Type {!r} is not understood here."
-    hint = "Send application/json, text/csv, application/x-ndjson or multipart/form-data."
+    hint = "Send application/json, text/csv, application/x-ndjson, Parquet, Arrow or multipart/form-data."
 
 
 class Overloaded(CarafeError):

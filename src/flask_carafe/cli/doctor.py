@@ -49,6 +49,7 @@ LIBRARIES = {
     "Pillow": ("pictures", "images"),
     "pypdf": ("PDF documents", "documents"),
     "docx2txt": ("Word documents", "documents"),
+    "pyarrow": ("Parquet and Arrow bodies", "arrow"),
 }
 ALSO = {"xgboost": "xgboost-cpu"}  # the same module without the parts for graphics cards
 WAL_IS_SAFE = (3, 51, 3)  # earlier ones have a bug that corrupts a database in WAL mode

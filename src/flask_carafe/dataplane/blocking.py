@@ -7,11 +7,11 @@ from time import monotonic
 
 from ..errors import CarafeError
 from ..operations.failures import checked
-from ..serving.asking import ask_blocking, ready_rows_blocking
+from ..serving.asking import ask_blocking, ready_rows_blocking, write_table_blocking
 from ..serving.ids import request_id
 from ..serving.table import Model
 from ..state import CarafeState
-from .protocol import Get, Headers, Protocol, timeout_s, unpacked
+from .protocol import Get, Headers, Protocol, Unwritten, timeout_s, unpacked
 from .stream import EventBody, Telling
 
 
@@ -41,7 +41,9 @@ def serve(  # noqa: PLR0917 - on the request path, where keywords cost
             ready = ready_rows_blocking(state.engine, model, rows, monotonic() + patience)
             return 200, events.headers(), EventBody(Telling(state, model, events, door, began), ready, patience)
         answer = checked(model, ask_blocking(state.engine, model, rows, patience, prediction_id))
-        reply = speak.write(model, answer, rows, memo, prediction_id, told, header)
+        status, headers, written = speak.write(model, answer, rows, memo, prediction_id, told, header)
+        if isinstance(written, Unwritten):
+            written = write_table_blocking(state.engine, model, written.records, written.format, began + patience)
     except CarafeError as error:
         state.failed(model, door, error, began)
         return speak.error(error, told)
@@ -49,4 +51,4 @@ def serve(  # noqa: PLR0917 - on the request path, where keywords cost
         state.failed(model, door, None, began)
         return speak.unexpected(told)
     state.answered(model, door, answer.n, monotonic() - began, prediction_id)
-    return reply
+    return status, headers, written

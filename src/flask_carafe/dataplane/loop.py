@@ -23,13 +23,14 @@ from ..errors import BadRequest, CarafeError, TooLarge, TooMuchAtOnce
 from ..operations.failures import checked
 from ..serving.asking import ask
 from ..serving.ids import request_id
+from ..serving.media import write_table
 from ..serving.table import Model
 from ..signature import Rows
 from ..signature.pending import Pending
 from ..state import CarafeState
 from .bridge import Bridge
 from .cors import allow_origin
-from .protocol import MOST_RATIO, Get, Headers, Protocol, Reply, is_trusted, timeout_s, unpacked, write_error
+from .protocol import MOST_RATIO, Get, Headers, Protocol, Reply, Unwritten, is_trusted, timeout_s, unpacked, write_error
 from .protocols import Route, Routes
 from .stream import Sender, Telling
 
@@ -131,7 +132,10 @@ class LoopDoor:
             answer = await ask(engine, model, rows, monotonic() + patience, leaving, prediction_id)
             if answer.errors:
                 checked(model, answer)
-            status, sent, body = speak.write(model, answer, rows, memo, prediction_id, told, get)
+            status, sent, written = speak.write(model, answer, rows, memo, prediction_id, told, get)
+            if isinstance(written, Unwritten):
+                written = await write_table(engine, model, written.records, written.format, monotonic() + patience)
+            body = written
             state.answered(model, "loop", answer.n, monotonic() - began, prediction_id)
         except CarafeError as error:
             state.failed(model, "loop", error, began)

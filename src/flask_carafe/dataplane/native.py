@@ -9,17 +9,19 @@ from typing import Any
 
 from ..errors import OutputInvalid, WrongMediaType
 from ..operations.predict import answer_body
+from ..serving.media import TABLES
 from ..serving.request import Answer
 from ..serving.table import Model, RoutingTable
 from ..signature import Rows
 from ..signature.decode import Decoder
-from ..signature.pending import Pending
+from ..signature.pending import Columns, Pending
 from ..signature.tabular import harmless
 from .events import Events, wants_events
 from .forms import read_form
-from .protocol import JSON, Get, Headers, Protocol, Reply, answer_headers, encode
+from .protocol import JSON, Get, Headers, Protocol, Unwritten, Written, answer_headers, encode
 
 CSV, NDJSON = "text/csv", "application/x-ndjson"
+FORMATS = {kind: format for format, kind in TABLES.items()}
 CHARSETS = ("utf-8", "utf8", "us-ascii", "iso-8859-1", "latin-1", "utf-16", "windows-1252")
 Reader = Callable[[Decoder, bytes, str, str], Rows | Pending]  # decoder, body, the whole Content-Type, its charset
 
@@ -40,7 +42,7 @@ class Native(Protocol):
 
     def write(  # noqa: PLR0917
         self, model: Model, answer: Answer, rows: Rows | Pending, memo: Any, prediction_id: str, request_id: str, get: Get
-    ) -> Reply:
+    ) -> Written:
         return write_answer(model, answer, rows.scalar, prediction_id, request_id, get("accept"))
 
     def events(self, model: Model, get: Get, memo: Any, prediction_id: str, request_id: str) -> Events | None:
@@ -100,12 +102,17 @@ def _read_form(decoder: Decoder, body: bytes, content_type: str, charset: str) -
     return decoder.form(*read_form(body, content_type))
 
 
+def _read_table(decoder: Decoder, body: bytes, content_type: str, charset: str) -> Rows | Pending:
+    return decoder.table(body, FORMATS[content_type.partition(";")[0].strip().lower()])
+
+
 READERS: dict[str, Reader] = {
     JSON: _read_json,
     CSV: _read_csv,
     "application/csv": _read_csv,
     NDJSON: _read_ndjson,
     "application/jsonl": _read_ndjson,
+    **dict.fromkeys(FORMATS, _read_table),
     "multipart/form-data": _read_form,
     "application/x-www-form-urlencoded": _read_form,
 }
@@ -116,8 +123,8 @@ READERS: dict[str, Reader] = {
 
 def write_answer(  # noqa: PLR0917 - on the request path, where keywords cost
     model: Model, answer: Answer, scalar: bool, prediction_id: str, request_id: str, accept: str | None = None
-) -> Reply:
-    """A 200 in the format that ``accept`` asks for: JSON unless it is CSV or NDJSON.
+) -> Written:
+    """A 200 in the format that ``accept`` asks for: JSON unless it is CSV, NDJSON, Parquet or Arrow.
 
     :param scalar: one row was sent as an object, so that the prediction is a value and not a list.
     :raises OutputInvalid: the model's own function gave something that is no JSON.
@@ -133,12 +140,17 @@ def write_answer(  # noqa: PLR0917 - on the request path, where keywords cost
         raise OutputInvalid(model.entry.name, "it is not made of texts, numbers, lists and objects") from exc
 
 
-def _as_table(model: Model, answer: Answer, accept: str, headers: Headers) -> bytes | None:
+def _as_table(model: Model, answer: Answer, accept: str, headers: Headers) -> bytes | Unwritten | None:
     wanted = [kind.partition(";")[0].strip().lower() for kind in accept.split(",")]
-    kind = next((kind for kind in wanted if kind in (JSON, "*/*", "application/*", CSV, NDJSON)), None)
-    if kind not in (CSV, NDJSON):
+    kind = next((kind for kind in wanted if kind in (JSON, "*/*", "application/*", CSV, NDJSON, *FORMATS)), None)
+    if kind not in (CSV, NDJSON, *FORMATS):
         return None
-    records = model.usable_encoder().records(answer.columns, answer.start, answer.n)
+    encoder = model.usable_encoder()
+    records = encoder.records(answer.columns, answer.start, answer.n)
+    if kind in FORMATS:
+        headers[0] = ("content-type", kind)
+        names = encoder.record_keys
+        return Unwritten(FORMATS[kind], Columns(names, [[record[name] for record in records] for name in names], answer.n))
     headers[0] = ("content-type", f"{kind}; charset=utf-8" if kind == CSV else NDJSON)
     return csv_bytes(records) if kind == CSV else b"".join([encode(record) + b"\n" for record in records])
 

@@ -15,7 +15,7 @@ from ..operations.failures import log_failure
 from ..serving.request import Answer
 from ..serving.table import Model, RoutingTable
 from ..signature import Rows
-from ..signature.pending import Pending
+from ..signature.pending import Columns, Pending
 
 if TYPE_CHECKING:
     from .events import Events
@@ -29,6 +29,14 @@ WORTH_PACKING = 2048  # bytes of an answer
 WINDOWS = {"gzip": (31,), "x-gzip": (31,), "deflate": (15, -15)}  # Content-Encoding -> zlib windows; some send "deflate" without zlib's header
 Headers = list[tuple[str, str]]
 Reply = tuple[int, Headers, bytes]
+class Unwritten(msgspec.Struct):
+    """A body that the media host must write: a table in ``format`` (parquet, stream, file)."""
+
+    format: str
+    records: Columns
+
+
+Written = tuple[int, Headers, bytes | Unwritten]
 Get = Callable[[str], str | None]  # a request header by its lower-case name
 
 
@@ -65,7 +73,7 @@ class Protocol:
 
     def write(  # noqa: PLR0917 - on the request path, where keywords cost
         self, model: Model, answer: Answer, rows: Rows | Pending, memo: Any, prediction_id: str, request_id: str, get: Get
-    ) -> Reply:
+    ) -> Written:
         """A 200 with ``answer``, none of whose rows failed."""
         raise NotImplementedError
 

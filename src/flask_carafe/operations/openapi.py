@@ -9,6 +9,7 @@ from typing import Any
 from .. import __version__
 from ..config import show_size
 from ..errors import Detail, InvalidInput
+from ..serving.media import TABLES
 from ..serving.table import Model
 from ..signature import Output, Signature
 from ..signature.kinds import kind_of, spell
@@ -131,6 +132,8 @@ def contents(model: Model, name: str) -> dict[str, Any]:
     else:
         found["text/csv"] = {"schema": {"type": "string", "description": "A header line with the fields' names, then one row a line."}}
         found["application/x-ndjson"] = {"schema": {"type": "string", "description": "One row a line, as a JSON object."}}
+    words = "A table, its columns named as the fields; where the server has the extra [arrow]."
+    found |= {kind: {"schema": {"type": "string", "format": "binary", "description": words}} for kind in TABLES.values()}
     return found
 
 

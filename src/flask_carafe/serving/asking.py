@@ -6,21 +6,22 @@ import asyncio
 from _thread import allocate_lock
 from collections.abc import Callable, Coroutine
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import CarafeError, DeadlineExceeded, ModelFailed, NotReady, OutputInvalid, Overloaded
 from ..hosting.frames import DTYPES, Column
 from ..signature import Rows
-from ..signature.pending import Pending
+from ..signature.pending import Columns, Pending
 from ..signature.unpack import values as unpacked
 from .engine import Engine
 from .functions import plain
-from .media import decode_media
+from .media import decode_media, write_table
 from .request import Answer, told_s
 from .streaming import collect, collect_blocking
 from .table import Model
 from .threads import GUEST_S
 
+Done = TypeVar("Done")
 GRACE_S = 0.5  # a thread waits this much longer than its deadline before it stops trusting the loop
 
 
@@ -56,7 +57,9 @@ async def ready_rows(engine: Engine, model: Model, rows: Rows | Pending, deadlin
 
 def ready_rows_blocking(engine: Engine, model: Model, rows: Rows | Pending, deadline: float) -> Rows:
     """The same from any thread but the loop's."""
-    return _media_blocking(engine, model, rows, deadline) if isinstance(rows, Pending) else rows
+    if not isinstance(rows, Pending):
+        return rows
+    return _on_loop(engine, model, lambda: decode_media(engine, model, rows, deadline), deadline)
 
 
 def ask_blocking(engine: Engine, model: Model, rows: Rows | Pending, timeout_s: float, id: str = "") -> Answer:
@@ -132,11 +135,17 @@ class _Slot:
         return self.outcome  # type: ignore[no-any-return]
 
 
-def _media_blocking(engine: Engine, model: Model, rows: Pending, deadline: float) -> Rows:
+def write_table_blocking(engine: Engine, model: Model, records: Columns, format: str, deadline: float) -> bytes:
+    """:func:`write_table` from any thread but the loop's."""
+    return _on_loop(engine, model, lambda: write_table(engine, model, records, format, deadline), deadline)
+
+
+def _on_loop(engine: Engine, model: Model, work: Callable[[], Coroutine[Any, Any, Done]], deadline: float) -> Done:
+    """Have ``work`` done on the engine's loop and wait for it in this thread."""
     if engine.loop is None:
         raise NotReady(model.entry.name, "no host is running")
     patience = max(0.0, deadline - monotonic())
-    future = asyncio.run_coroutine_threadsafe(decode_media(engine, model, rows, deadline), engine.loop)
+    future = asyncio.run_coroutine_threadsafe(work(), engine.loop)
     try:
         return future.result(patience + GRACE_S)
     except TimeoutError:

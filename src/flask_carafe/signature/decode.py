@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from json import dumps
 from typing import Any
@@ -13,11 +14,14 @@ from .columnar import NumberBlock
 from .fast import FastReader
 from .kinds import Upload
 from .model import Rows, Signature
-from .pending import Pending
+from .pending import Columns, Pending, PendingTable
+from .places import place_columns
+from .refusal import refusal
 from .schema import example_request
 from .shapes import Raw
 
 MOST_ROWS = 10_000
+MAGIC = {"parquet": b"PAR1", "stream": b"\xff\xff\xff\xff", "file": b"ARROW1"}  # how tables begin
 MOST_SHOWN = 8  # fields in an example within a sentence
 
 
@@ -70,6 +74,23 @@ class Decoder:
         """``n`` rows of :attr:`block`'s width, row-major, NaN where one is missing; None when :meth:`columns` must look at them."""
         self._checker.count(n)
         return self.block.rows(values, n)
+
+    def table(self, body: bytes, format: str) -> PendingTable:
+        """A Parquet file or Arrow data (``parquet``, ``stream``, ``file``), which the media host must read first.
+
+        :raises BadRequest: it does not begin as such a table does.
+        """
+        if not body.startswith(MAGIC[format]):
+            raise BadRequest("The body is not what its Content-Type says: it does not begin as such a table does.")
+        return PendingTable(body, format, self._checker.max_rows, self._of_table)
+
+    def _of_table(self, table: Columns) -> Rows | Pending:
+        """The rows of a table that was read; its columns are placed as those of any other server's."""
+        placed = place_columns(table.names, self.signature) or table.names
+        if twice := next((name for name, count in Counter(placed).items() if count > 1 and name is not None), ""):
+            raise refusal(f"Two columns are called {twice[:60]!r}.", field=twice, expected="one column of each name", got="two")
+        columns = zip(placed, table.columns, strict=True)
+        return self._checker.columns({name: values for name, values in columns if name is not None}, table.n)
 
     def form(self, values: Mapping[str, list[str]], files: Mapping[str, Upload] | None = None) -> Rows | Pending:
         """One row from an HTML form or multipart body; the answer is a scalar."""

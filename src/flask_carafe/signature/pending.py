@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
+
+import msgspec
 
 from ..errors import MOST_DETAILS, Detail, InvalidInput
 from . import layout
@@ -76,6 +78,25 @@ class Pending:
             for row, value in zip(request.rows, read, strict=True):
                 self.values[request.column][row] = value
         return layout.pack(self.signature, self.values, self.n, self.scalar)
+
+
+class PendingTable(Pending):
+    """The bytes of a whole table in ``format`` (parquet, stream, file), of which nothing has been read yet.
+
+    :param read: what becomes of its columns: names, values by column, and how many rows there are.
+    """
+
+    def __init__(self, body: bytes, format: str, most_rows: int, read: Callable[[Columns], Rows | Pending]) -> None:
+        self.body, self.read, self.scalar, self.media = body, read, False, []
+        self.wanted = {"kind": "table", "format": format, "most_rows": most_rows}
+
+
+class Columns(msgspec.Struct):
+    """A table as the media host tells it."""
+
+    names: list[str]
+    columns: list[list[Any]]
+    n: int
 
 
 def _pictures(answer: Chunk | Answered, width: int) -> list[list[float]]:

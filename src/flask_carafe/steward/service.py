@@ -53,6 +53,7 @@ class Steward:
         self._counted = asyncio.Event()
         self.keepers: dict[str, ModelKeeper] = {}
         self.media = MediaKeeper(self)
+        self._reads_tables = False  # a worker was sent one, which the media host reads
         self._declared_file, self._table_file = DeclaredFile(self.run_dir), TableFile(self.run_dir)
         self._declared = self._declared_file.read()
         self._table = TableMaker()
@@ -154,7 +155,7 @@ class Steward:
             self._publishing.cancel()
             self._publishing = None
         models = [keeper.entry() for keeper in self.keepers.values()]
-        self.media.wanted = any(keeper.wants_media for keeper in self.keepers.values())
+        self.media.wanted = self._reads_tables or any(keeper.wants_media for keeper in self.keepers.values())
         table = self._table.make(models, self._declared.default_model, self.media.entry())
         try:
             self._table_file.write(table)
@@ -231,6 +232,9 @@ class Steward:
         if op == "hung":
             self._hung(link, str(message["host"]))
             return None
+        if op == "media":
+            self._read_tables()
+            return None
         if op == "gone":
             return None  # the end of a host is seen here as soon as there
         if op == "declare":
@@ -259,6 +263,11 @@ class Steward:
         why = "it did not answer within its limit"
         if self.media.kill(host_id, why) or any(keeper.kill(host_id, why) for keeper in self.keepers.values()):
             log.warning("Host %s hung; worker %d saw it. It is replaced.", host_id, link.pid)
+
+    def _read_tables(self) -> None:
+        if not self._reads_tables:
+            self._reads_tables = True
+            self.publish()
 
     def _declare(self, link: Link, message: dict[str, Any]) -> dict[str, Any]:
         """Serve what ``link`` declares; what another app of this home declares, whose workers are here, stays."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from ...errors import BadRequest, CarafeError, WrongMediaType
 from ...operations.failures import log_failure
+from ...serving.media import TABLES
 from ...serving.request import Answer
 from ...serving.table import Model
 from ...signature import Rows
@@ -20,7 +21,7 @@ from ...signature.pending import Pending
 from ..protocol import JSON, Get, Protocol, Reply, answer_headers, encode, encode_answer, error_headers, packed
 from .rows import from_columns, from_rows, from_split, predictions, read_object
 
-CSV = ("text/csv", "application/csv")
+CSV, PARQUET = ("text/csv", "application/csv"), TABLES["parquet"]
 EXAMPLE = '{"dataframe_split": {"columns": [...], "data": [[...]]}}'
 SHAPES: dict[str, Callable[[Decoder, str, Any], Rows | Pending]] = {
     "dataframe_split": from_split,
@@ -47,6 +48,8 @@ class MLflow(Protocol):
         decoder = model.usable_decoder()
         if kind in CSV:
             return decoder.csv(body, foreign=True), None
+        if kind == PARQUET:
+            return decoder.table(body, "parquet"), None
         return read_json(decoder, body)
 
     def write(  # noqa: PLR0917
@@ -69,10 +72,10 @@ class MLflow(Protocol):
 def media_type(content_type: str | None) -> str:
     """The kind of body, JSON if none is named.
 
-    :raises WrongMediaType: neither JSON nor CSV, or with anything but a charset of UTF-8 beside it.
+    :raises WrongMediaType: neither JSON nor CSV nor Parquet, or with anything but a charset of UTF-8 beside it.
     """
     kind, *parameters = [part.strip().lower() for part in (content_type or JSON).split(";")]
-    if kind not in (JSON, *CSV) or any(parameter not in ("charset=utf-8", 'charset="utf-8"', "") for parameter in parameters):
+    if kind not in (JSON, *CSV, PARQUET) or any(parameter not in ("charset=utf-8", 'charset="utf-8"', "") for parameter in parameters):
         error = WrongMediaType((content_type or "")[:100])
         error.hint = "Send application/json or text/csv, in UTF-8."
         raise error

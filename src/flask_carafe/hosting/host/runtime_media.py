@@ -1,4 +1,4 @@
-"""Pictures and documents as numbers and text, in a process of their own with limits: the web worker never opens a file.
+"""Pictures, documents and tables as numbers and text, in a process of their own with limits: the web worker never opens a file.
 
 A row is the file's bytes and the conversion that is wanted, the same in all rows of a frame. A file that cannot be read is an
 error of its row with the code ``invalid_value``.
@@ -7,14 +7,16 @@ error of its row with the code ``invalid_value``.
 import json
 import sys
 
-from . import documents, pictures, wire
+from . import documents, pictures, tables, wire
 from .calls import OutputInvalid
 from .fields import column
 from .runtime import Runtime
 
+CONVERTERS = {"image": pictures.convert, "document": documents.convert, "table": tables.read, "write_table": tables.write}
+
 
 class MediaRuntime(Runtime):
-    """No model: ``image`` gives float32 numbers, ``document`` gives text."""
+    """No model: ``image`` gives float32 numbers, ``document`` and ``table`` give text, ``write_table`` gives bytes."""
 
     name = "media"
     merges = False  # frames may want different conversions
@@ -45,7 +47,8 @@ class MediaRuntime(Runtime):
         if any(piece != wanted[0] for piece in wanted):
             raise OutputInvalid("the rows of one frame must want the same conversion")
         want = json.loads(wanted[0].decode("utf-8"))
-        self._answer = (wire.FLOAT32, pictures.width_of(want)) if want.get("kind") == "image" else (wire.TEXT, 1)
+        texts = wire.BYTES if want.get("kind") == "write_table" else wire.TEXT
+        self._answer = (wire.FLOAT32, pictures.width_of(want)) if want.get("kind") == "image" else (texts, 1)
         return want, columns[0].pieces()
 
     def take(self, batch, rows):
@@ -53,21 +56,28 @@ class MediaRuntime(Runtime):
 
     def call(self, batch, n):
         want, blobs = batch
-        convert = pictures.convert if want.get("kind") == "image" else documents.convert
+        convert = CONVERTERS[want["kind"]]
         made, errors = [], {}
         for row, blob in enumerate(blobs):
             try:
                 made.append(convert(blob, want))
             except Exception as exc:  # the edge round libraries that read whatever was uploaded
-                errors[row] = ("invalid_value", told(exc))
+                errors[row] = (code_of(exc), told(exc))
                 made.append(bytes(4 * self._answer[1]) if self._answer[0] == wire.FLOAT32 else b"")
         data = b"".join(made) if self._answer[0] == wire.FLOAT32 else made
         return [wire.Packed(self._answer[0], self._answer[1], data)], errors
 
 
+def code_of(exc):
+    """What kind of refusal it is."""
+    if isinstance(exc, tables.TooLarge):
+        return "too_large"
+    return "unavailable" if isinstance(exc, tables.Unavailable) else "invalid_value"
+
+
 def told(exc):
     """One line for the person who sent the file; what a library says stays in the log."""
-    if isinstance(exc, pictures.Refused):
+    if isinstance(exc, (pictures.Refused, tables.Unavailable)):
         return str(exc)
     sys.stderr.write("host: a file could not be read: %s\n" % type(exc).__name__)
     return "the file cannot be read: it is damaged or not what it seems"
