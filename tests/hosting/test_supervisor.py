@@ -229,6 +229,14 @@ def test_a_host_that_lies_about_itself_is_not_adopted_but_ended(directory: Path,
         liar.stdout.close()
 
 
+def test_pandas_with_pyarrow_beside_it_starts_no_thread() -> None:
+    """The zygote could fork no host of a model over a data frame, nor of scikit-learn, which imports pandas."""
+    pytest.importorskip("pyarrow")
+    script = "import os, pandas, pyarrow, sklearn.linear_model; print(len(os.listdir('/proc/self/task')))"
+    done = subprocess.run([interpreter(), "-c", script], env=clean_environment(), capture_output=True, text=True, check=True)
+    assert done.stdout == "1\n"
+
+
 def test_libraries_imported_before_are_not_blamed_for_the_threads_of_another(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def import_modules(zygote: Zygote, modules: list[str]) -> None:
         zygote.imported.update(modules)

@@ -25,6 +25,7 @@ ALLOWED_VARIABLES = frozenset((
 ))  # fmt: skip
 ALLOWED_PREFIXES = ("LC_", "CUDA_VISIBLE_", "NVIDIA_VISIBLE_")
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1")
+ONE_THREAD["JE_ARROW_MALLOC_CONF"] = "background_thread:false"  # pandas imports pyarrow where it is, whose allocator has a thread: nothing could fork
 PYTHON_VARIABLE = "CARAFE_PYTHON"
 PR_SET_PDEATHSIG = 1
 

@@ -186,9 +186,11 @@ async def _loading(plan: load.Plan) -> AsyncIterator[asyncio.StreamReader]:
         process.stdin.write(msgspec.json.encode(plan))
         process.stdin.close()
         yield process.stdout
-    finally:
+    except BaseException:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
+        raise
+    finally:
         await process.stdout.read()  # to its end, so that nothing of the pipe is left when the loop closes
         await process.wait()
 
