@@ -12,6 +12,7 @@ import importlib.util
 import logging
 import os
 import secrets
+import socket
 import subprocess
 import sys
 from collections.abc import Coroutine, Sequence
@@ -198,7 +199,7 @@ class Supervisor:
 
     async def _greeted(self, order: dict[str, Any], process: Process) -> HostHandle:
         end = asyncio.get_running_loop().time() + START_TIMEOUT_S
-        while not os.path.exists(order["socket"]):
+        while not is_listening(order["socket"]):
             if not process.is_alive():
                 raise HostFault(f"Host {order['id']} ended while it started: {self._last_words(order['id'])}")
             if asyncio.get_running_loop().time() > end:
@@ -309,3 +310,13 @@ class Supervisor:
             for tail in list(self._tails.values()):
                 tail.step()
             await asyncio.sleep(TAIL_EVERY_S)
+
+
+def is_listening(path: str) -> bool:
+    """Whether a socket takes connections: one that was bound a moment ago has a name and refuses them."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+    return True
