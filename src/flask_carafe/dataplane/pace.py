@@ -11,6 +11,7 @@ import os
 import socket
 from ipaddress import ip_address
 from struct import unpack
+from time import monotonic
 
 try:
     from fcntl import ioctl
@@ -21,11 +22,12 @@ except ImportError:  # pragma: no cover - not a system that this runs on
 FREE_BYTES = 64 << 10  # so much is sent before we look
 MOST_QUEUED = 256 << 10  # bytes that the kernel may hold for a client
 MOST_UNSEEN = 64 << 20  # bytes of one stream where we cannot look
+PATIENCE_S = 30.0  # that a client may read nothing while its stream waits for it
 NAP_S, LONGEST_NAP_S = 0.002, 0.05
 
 
 class SlowClient(Exception):
-    """More was to be sent than may be, to a client of whom we cannot see that it reads."""
+    """A client took nothing for long, or was sent all that may be sent to one of whom we cannot see that it reads."""
 
 
 class Pace:
@@ -42,7 +44,7 @@ class Pace:
     async def sent_bytes(self, size: int) -> None:
         """``size`` bytes were handed over; return when more may be.
 
-        :raises SlowClient: it cannot be seen whether the client reads, and it was sent very much.
+        :raises SlowClient: it does not read, or that cannot be seen and it was sent very much.
         """
         self.sent += size
         if self.sent < FREE_BYTES:
@@ -54,8 +56,12 @@ class Pace:
             if self.sent > MOST_UNSEEN:
                 raise SlowClient
             return
-        nap = NAP_S
-        while queued_bytes(self.connection) > MOST_QUEUED:
+        nap, least, moved_at = NAP_S, self.sent, monotonic()
+        while (queued := queued_bytes(self.connection)) > MOST_QUEUED:
+            if queued < least:
+                least, moved_at = queued, monotonic()
+            elif monotonic() - moved_at > PATIENCE_S:
+                raise SlowClient
             await asyncio.sleep(nap)
             nap = min(2 * nap, LONGEST_NAP_S)
 

@@ -106,7 +106,7 @@ class Sender:
         except CarafeError as error:
             return telling.error(error)
         except SlowClient:
-            log.warning("A client of %s was sent as much as one may be that cannot be seen to read.", telling.model.entry.name)
+            log.warning("A client of %s does not read; its stream was ended.", telling.model.entry.name)
             raise asyncio.CancelledError from None
         except Exception:  # the last resort: a fault of ours, told as one
             return telling.unexpected()

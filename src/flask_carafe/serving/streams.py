@@ -22,7 +22,7 @@ from .functions import plain
 from .host_stream import END, HostStream, StreamConnection
 from .lane import Lane
 from .request import told_s
-from .table import Model
+from .table import HostAddress, Model
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -160,21 +160,21 @@ class Streams:
         if model.call is not None:
             name, step_s = model.entry.name, model.entry.timeout_ms / 1000
             return LocalStream(self.engine.crew_of(model).pool, Steps(model, rows), deadline, step_s, lambda: self._left(name))
-        while not (lane := self.engine.lane_of(model)).channels:  # its host is being replaced
+        while (host := self._least_busy(lane := self.engine.lane_of(model))) is None:  # it is being replaced
             if monotonic() >= deadline:
                 raise model.unready("its host is being started")
             await asyncio.sleep(NAP_S)
-        host = self.engine.wanted[lane, self._least_busy(lane)]
         stream = HostStream(lane, rows, deadline, monotonic())
         connection = StreamConnection(stream, host, self._ended)
         self.connections[connection] = model.entry.name
         self.engine.spawn(self.engine.connect_to(connection, host))
         return stream
 
-    def _least_busy(self, lane: Lane) -> str:
-        """The id of the host with the fewest streams from here."""
-        busy = Counter(connection.host_id for connection in self.connections)
-        return min((channel.host_id for channel in lane.channels), key=lambda host_id: busy[host_id])
+    def _least_busy(self, lane: Lane) -> HostAddress | None:
+        """The host of ``lane`` with the fewest streams from here."""
+        busy, wanted = Counter(connection.host_id for connection in self.connections), self.engine.wanted
+        hosts = [wanted[lane, channel.host_id] for channel in lane.channels if (lane, channel.host_id) in wanted]
+        return min(hosts, key=lambda host: busy[host.id], default=None)
 
     def _tick(self, now: float) -> None:
         for connection in list(self.connections):
