@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from math import isfinite, isnan
 from typing import Any
@@ -31,9 +32,9 @@ class NumberBlock:
 
         :param values: ``n * width`` floats, NaN where one is missing.
         """
-        present = values
-        if isnan(sum(values)) and self.nullable:
-            present = [value for value in values if value == value]
+        present = values.tolist() if isinstance(values, array) else values  # numbers are made once, and not again by each look at them
+        if isnan(sum(present)) and self.nullable:
+            present = [value for value in present if value == value]
         if present and not (isfinite(sum(present)) and min(present) > -EXACT and max(present) < EXACT):
             return None
         if not all(self._is_within(values[at :: self.width], field) for at, field in self.bounds):

@@ -31,7 +31,10 @@ def shortest(value: float) -> float:
 
 def pack_array(dtype: str, values: Sequence[Any]) -> bytes:
     """Fixed-width numbers without a gap."""
-    packed = array(CODES[dtype], values)
+    if isinstance(values, array) and values.typecode == CODES[dtype]:
+        packed = values[:] if sys.byteorder == "big" else values
+    else:
+        packed = array(CODES[dtype], values)
     if sys.byteorder == "big":
         packed.byteswap()
     return packed.tobytes()

@@ -81,7 +81,9 @@ def to_rows(model: Model, tensors: Sequence[Tensor]) -> Rows | Pending:
 def _block(signature: Signature, tensors: Sequence[Tensor], width: int) -> Tensor | None:
     """The one tensor of floats that holds all values of all rows, if the request is such a one."""
     one = tensors[0]
-    if len(tensors) > 1 or not width or one.datatype not in FLOATS or prod(one.shape[1:]) != width or None in one.values:
+    if len(tensors) > 1 or not width or one.datatype not in FLOATS or prod(one.shape[1:]) != width:
+        return None
+    if isinstance(one.values, list) and None in one.values:  # a blob has no None
         return None
     return one if len(signature.fields) == 1 or len(one.shape) == 2 else None
 

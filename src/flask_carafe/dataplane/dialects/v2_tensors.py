@@ -87,7 +87,7 @@ def flattened(name: str, data: Any, shape: Sequence[int]) -> list[Any]:
     if not isinstance(values, list):
         raise wrong(name, "have a list as its data", shown(data))
     for extent in shape[1:]:
-        if not any(isinstance(part, list) for part in values):
+        if not values or not isinstance(values[0], list):
             break
         if not all(isinstance(part, list) and len(part) == extent for part in values):
             raise wrong(name, f"be nested as its shape {list(shape)} says", "lists of other lengths")
