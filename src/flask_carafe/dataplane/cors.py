@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from flask import Flask, Response, request
 
 METHODS = "GET, HEAD, POST, OPTIONS"
-ALLOWED = "Accept, Authorization, Content-Type, X-API-Key, X-Request-Id, X-Request-Timeout-Ms, X-Unit-Id"
-EXPOSED = "Retry-After, X-Carafe-Unverified, X-Model-Version, X-Prediction-Id, X-Request-Id"
+ALLOWED = "Accept, Authorization, Content-Type, Inference-Header-Content-Length, X-API-Key, X-Request-Id, X-Request-Timeout-Ms, X-Unit-Id"
+EXPOSED = "Inference-Header-Content-Length, Retry-After, X-Carafe-Unverified, X-Model-Version, X-Prediction-Id, X-Request-Id"
 
 
 def allow_origin(allowed: Sequence[str], origin: str | None, headers: list[tuple[str, str]]) -> bool:
