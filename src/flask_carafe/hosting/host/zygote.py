@@ -15,6 +15,7 @@ def run(fd):
     """Answer the requests on the inherited socket ``fd`` until its other end is closed."""
     birth.quiet_signals()
     signal.signal(signal.SIGCHLD, _reap)
+    os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")  # pandas imports pyarrow, whose allocator would start a thread
     os.dup2(2, 1)
     stream = socket.socket(fileno=fd) if sys.version_info >= (3, 7) else socket.fromfd(fd, socket.AF_UNIX, socket.SOCK_STREAM)
     stream.setblocking(True)
