@@ -77,7 +77,7 @@ def saved(thing: Any) -> bytes:
 
 def test_weights_are_told_from_whole_modules(tmp_path: Path) -> None:
     file = look(written(tmp_path, {"data.pkl": pickled({"a.weight": tensor(2, 4)}), "data/0": bytes(32), "version": b"3"}))
-    assert (file.format, file.root) == ("torch", "the weights of a model: 1 tensors")
+    assert (file.format, file.root) == ("torch", "the weights of a model: 1 tensor")
     with pytest.raises(LoadFailed, match="without the model itself") as refusal:
         refuse(file)
     assert "--code" in refusal.value.hint

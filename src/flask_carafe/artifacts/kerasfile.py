@@ -45,7 +45,7 @@ class KerasFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def root(self) -> str:
-        return f"a {self.kind or 'model'} of {self.layers} layers"
+        return f"a {self.kind or 'model'} of {self.layers:,} layer{'s' * (self.layers != 1)}"
 
 
 def read_keras(path: str | Path, kind: str) -> KerasFacts:

@@ -76,7 +76,7 @@ def read_torch(path: str | Path, kind: str) -> tuple[PickleFacts, TorchFacts]:
     tensors = sum(1 for info in members if re.search(r"(^|/)data/(weights/weight_)?\d+$", info.filename))
     needs_code = any(not name.module.startswith("torch.nn.modules.") or not name.name.isidentifier() for name in strange)
     found = TorchFacts(inputs=_traced(pickles), tensors=tensors, is_whole=bool(strange), needs_code=needs_code, version=version)
-    return msgspec.structs.replace(facts, names=names, root=_words(kind, root, found), is_joblib=False), found
+    return msgspec.structs.replace(facts, names=names, root=_words(kind, root, found), protocol=-1, is_joblib=False), found
 
 
 def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
@@ -190,8 +190,7 @@ def _port(value: Any) -> Port | None:
 def _words(kind: str, root: Any, facts: TorchFacts) -> str:
     cls = class_of(root)
     name = cls.name if isinstance(cls, Global) else "an object"
+    tensors = f"{facts.tensors:,} tensor{'s' * (facts.tensors != 1)}"
     if kind == "torch":
-        return f"a pickled {name} of {facts.tensors} tensors" if facts.is_whole else f"the weights of a model: {facts.tensors} tensors"
-    if kind == "torchscript":
-        return f"the TorchScript module {name} of {facts.tensors} tensors"
-    return f"an exported program of {facts.tensors} tensors"
+        return f"a pickled {name} of {tensors}" if facts.is_whole else f"the weights of a model: {tensors}"
+    return f"the TorchScript module {name} of {tensors}" if kind == "torchscript" else f"an exported program of {tensors}"

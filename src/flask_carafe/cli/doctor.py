@@ -35,7 +35,7 @@ from .options import home_option, json_option, load_settings
 from .output import Mark, heading, line, print_json
 
 OURS = ("Flask-Carafe", "Flask", "Werkzeug", "granian", "msgspec", "prometheus_client", "PyYAML", "psutil")
-# distribution -> what it is for, and the extra that brings it
+# distribution -> what it is for, and the extra that brings it; none where people choose among builds
 LIBRARIES = {
     "scikit-learn": ("models of scikit-learn", "sklearn"),
     "pandas": ("models that were fitted on named columns", "sklearn"),
@@ -46,6 +46,8 @@ LIBRARIES = {
     "lightgbm": ("models of LightGBM", "lightgbm"),
     "xgboost": ("models of XGBoost", "xgboost"),
     "catboost": ("models of CatBoost", "catboost"),
+    "torch": ("models of PyTorch", ""),
+    "keras": ("models of Keras", ""),
     "Pillow": ("pictures", "images"),
     "pypdf": ("PDF documents", "documents"),
     "docx2txt": ("Word documents", "documents"),
@@ -129,8 +131,10 @@ def _libraries() -> Iterator[Check]:
         version = _version(name) or _version(ALSO.get(name, name))
         if version:
             yield Check(name, "ok", f"{version}: {purpose}")
-        else:
+        elif extra:
             yield Check(name, "warn", f"not installed: no {purpose}", f"pip install 'Flask-Carafe[{extra}]'")
+        else:
+            yield Check(name, "note", f"not installed: no {purpose}")
 
 
 def _machine(settings: Settings) -> Iterator[Check]:

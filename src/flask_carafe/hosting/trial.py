@@ -301,7 +301,7 @@ LOAD_HINTS = {
     "hash_mismatch": "The file changed meanwhile; try again when it is whole.",
     "unreadable": "The file must be readable by this user.",
     "no_predict": "Save the fitted model itself, as in joblib.dump(model, 'model.joblib'); name preprocessing steps before it.",
-    "needs_input": "Say what one row is: --input vector:64, --input tensor:3x224x224 or --input image:28x28:L.",
+    "needs_input": "Say it with --input: image:28x28:L, tensor:3x224x224, vector:64, vector:128:int64 for tokens; or name the numbers with --fields.",
     "wrong_option": "Leave out what does not fit, or export the model once more.",
     "missing_module": "Install it beside Carafe, into the same environment.",
     "bare_booster": "LightGBM's text and XGBoost's JSON are served as they are.",

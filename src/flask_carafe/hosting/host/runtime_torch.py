@@ -91,8 +91,10 @@ class TorchRuntime(Runtime):
         try:
             with torch.inference_mode():
                 result = self.model(*tensors)
-        except torch.jit.Error as exc:  # its last line says what was raised, the others where
-            raise RuntimeError(str(exc).strip().split("\n")[-1])
+        except (torch.jit.Error, RuntimeError) as exc:
+            if "TorchScript" not in str(exc):
+                raise
+            raise RuntimeError(str(exc).strip().split("\n")[-1])  # the lines before say where, not what
         self.names, tensors = named(result)
         given = [array_of(tensor) for tensor in tensors]
         if n == 1 and self.shapes:  # a squeeze() in forward takes the only row for an empty extent

@@ -10,7 +10,6 @@ from .refusal import LoadError
 SERVED = ("float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool")
 MOST_TRIED = 64
 MOST_WIDTH = 20000
-SAY = "the model does not say what one row is"
 
 
 class Port(object):
@@ -59,7 +58,7 @@ def candidates(names, options, first, dtype):
 
     :param names: of the tensors that the model takes, in order.
     :param options: of the load request: ``inputs`` (a person's hints), ``traced`` (told by the file), ``fields`` (how many are named).
-    :param first: ``(shape, dtype, words)`` of what the first layer takes; shape None where it leaves that open.
+    :param first: ``(shape, dtype, words)`` of what the first layer takes; shape None where it leaves that open, words where they help.
     :raises LoadError: nothing says what a row is, or the hints are for another number of tensors.
     """
     hints, traced = options.get("inputs") or [], options.get("traced") or []
@@ -74,7 +73,8 @@ def candidates(names, options, first, dtype):
             found += [Port(name, [options["fields"]], first[1] or dtype)] if options.get("fields") else []
             found += [Port(name, first[0], first[1] or dtype)] if first[0] is not None else []
         if not found:
-            raise LoadError("needs_input", "%s: %s" % (SAY, first[2] if len(names) == 1 else "it takes %s" % ", ".join(names)))
+            told = first[2] if len(names) == 1 else "it takes %s" % ", ".join(names)
+            raise LoadError("needs_input", "the model does not say what one row is" + (": " + told if told else ""))
         choices.append(found)
     return list(itertools.islice(itertools.product(*choices), MOST_TRIED))
 
