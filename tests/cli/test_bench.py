@@ -151,6 +151,8 @@ def test_no_server_no_such_model_no_such_level(coin: Any, capsys: Any) -> None:
     assert "No server answers at 127.0.0.1:9" in capsys.readouterr().err
     assert main(["bench", "dice", "--url", coin((200, {}))]) == 1
     assert "no model 'dice'" in capsys.readouterr().err
+    assert main(["bench", "coin"]) == 1
+    assert "give its --url" in capsys.readouterr().err
     assert main(["bench", "coin", "--url", "x", "--connections", "1,0"]) == 2
     assert "from 1 to 1,024" in capsys.readouterr().err
     assert main(["bench", "coin", "--url", "x", "--workers", "2"]) == 2
@@ -190,7 +192,7 @@ def seen(web: list[float], hosts: list[float], own: float = 0.2, **more: Any) ->
         (seen([0.5], [0.99]), "host", "99 % of a CPU at 64 connections, 0.49 ms a row"),
         (seen([0.97], [0.6]), "web", "--workers 2"),
         (seen([0.97, 0.95], [0.6], cpus=2, server_cpus=2), "web", "as many as CPUs (2)"),
-        (seen([0.97, 0.1], [0.6]), "wait", "wait for something else"),
+        (seen([0.97, 0.1], [0.6]), "web", "another has 10 %"),
         (seen([0.5], [0.4], own=0.99), "load", "the server can do more"),
         (seen([0.6], [0.5], own=0.8, machine=0.97, cpus=2), "cpus", "measure from another machine"),
         (seen([0.3], [0.3], machine=0.97, cpus=2), "cpus", "others 114 %"),

@@ -17,6 +17,7 @@ import psutil
 
 from ..artifacts.spec import ModelSpec
 from ..config import Settings
+from ..errors import ConfigError
 from ..hosting.ensure import is_steward_there
 from ..hosting.rundir import run_dir
 from ..operations.bench import Bench, Level, Pids, Server
@@ -103,6 +104,8 @@ def _spec(asked: str, settings: Settings, model: dict[str, Any]) -> ModelSpec:
     declared = {spec.name: spec for spec in declared_models(settings)}
     if asked in declared and not model:
         return declared[asked]
+    if not Path(asked).exists() and not any(sign in asked for sign in "./,=:"):
+        raise ConfigError(f"Here is no file {asked!r}, and no model of that name in carafe.yaml.", "For a model that a server has, give its --url.")
     (spec,) = named_specs([asked], model).values()
     return spec
 

@@ -43,7 +43,7 @@ def limit(levels: Sequence[Level]) -> Limit:
 
 def _of(level: Level, busy: Busy) -> Limit:
     at = f"at {level.connections} connection{'s' * (level.connections > 1)}"
-    web, host = min(busy.web, default=0.0), max(busy.hosts, default=0.0)
+    web, host = max(busy.web, default=0.0), max(busy.hosts, default=0.0)
     if busy.load >= FULL and busy.load >= max(web, host):
         text = f"The load generator is the limit: {_percent(busy.load)} of a CPU {at}, so the server can do more than this."
         return Limit("load", text, "Run several at the same time, from another machine: carafe bench MODEL --url …")
@@ -59,9 +59,12 @@ def _of(level: Level, busy: Busy) -> Limit:
 
 
 def _web(level: Level, busy: Busy, at: str) -> Limit:
-    count, each = len(busy.web), sum(busy.web) / len(busy.web) / level.per_s * len(busy.web)
+    count, least, request_ms = len(busy.web), min(busy.web), sum(busy.web) / level.per_s * 1000
+    if least < FULL:
+        text = f"One web worker of {count} is the limit: {_percent(max(busy.web))} of a CPU {at}, another has {_percent(least)}."
+        return Limit("web", text, "The system spreads connections, not requests: with more of them the workers share better.")
     who = "The web worker is" if count == 1 else f"All {count} web workers are"
-    text = f"{who} the limit: {_percent(min(busy.web))} of a CPU {at}, {each * 1000:.3f} ms a request."
+    text = f"{who} the limit: {_percent(least)} of a CPU {at}, {request_ms:.3f} ms a request."
     if count < busy.server_cpus:
         return Limit("web", text, f"Start more of them: --workers {count + 1}. Or send several rows in a request.")
     return Limit("web", text, f"There are as many as CPUs ({busy.server_cpus}): send several rows in a request, or use a machine with more.")
