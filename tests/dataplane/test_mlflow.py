@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dataplane.conftest import Answer, Server
-from flask_carafe.dataplane.dialects.mlflow import MLflow
+from flask_carafe.dataplane.dialects.mlflow import KEYS, MLflow, read_json
 from flask_carafe.errors import BadRequest, CarafeError, InvalidInput, WrongMediaType
 from flask_carafe.serving.table import Entry, Model
 from flask_carafe.signature import Field, Output, Rows, Signature
@@ -91,6 +91,37 @@ def test_one_row_may_come_as_single_values():
 def test_csv_comes_under_both_names_and_leaves_other_columns_out(kind):
     assert same(PEOPLE, ",city,age\n0,Lagos,41\n1,Accra,\n", PERSONS, kind)
     assert same(NUMBERS, "a,b\n1,2\n3,4\n", MATRIX, kind)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"dataframe_split": {"columns": ["feature_2", "feature_1"], "data": [[2, 1]]}}',
+        b'{"dataframe_split":{"index":["a:b"],"columns":["feature_1","feature_2"],"data":[[1,2]]}}',
+        b'{"dataframe_records": [{"feature_1": 1, "feature_2": 2}]}', b'{ "instances": [[1, 2]]}', b'{"inputs" : [ [1, 2]] }',
+        b'{"inputs": [[1, 2]], "inputs": [[3, 4]]}', b'{"inputs": [[1, 2]]}]', b'{"inputs": [[1, 2]]', b'{"instances": [[1, 2]], "params": null}',
+        b'{"dataframe_split": {"columns": ["feature_1", "feature_2"], "data": [[1, 2]]}, "inputs": [[3, 4]]}',
+        b'{"dataframe_split": {"columns": ["feature_1", "feature_2"], "data": [[1, 2]]}}}', b'{"inputs", [[1, 2]]}', b'{"inputs": [["1", 2]]}',
+    ],
+)  # fmt: skip
+def test_the_short_way_reads_a_body_as_the_long_way_does_or_leaves_it(body):
+    decoder = Model(Entry(name="m", signature=NUMBERS), 10_000).usable_decoder()
+    short = decoder.foreign(body, KEYS)
+    try:
+        long, _ = read_json(decoder, body)
+    except CarafeError:
+        assert short is None
+    else:
+        assert isinstance(long, Rows)
+        assert short is None or (short.n, short.chunks, short.scalar) == (long.n, long.chunks, long.scalar)
+
+
+def test_what_clients_usually_send_goes_the_short_way():
+    decoder = Model(Entry(name="m", signature=NUMBERS), 10_000).usable_decoder()
+    split = {"index": [0], "columns": ["feature_1", "feature_2"], "data": [[1, 2]]}
+    records = [{"feature_1": 1, "feature_2": 2}]
+    for body in ({"dataframe_split": split}, {"instances": [[1, 2]]}, {"inputs": [[1, 2]]}, {"dataframe_records": records}):
+        assert decoder.foreign(json.dumps(body).encode(), KEYS) is not None, body
 
 
 @pytest.mark.parametrize("word", ["NaN", "nan", "NA", "", " "])

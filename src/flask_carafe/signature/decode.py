@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from json import dumps
 from typing import Any
 
@@ -12,6 +12,7 @@ from . import forms, objects, shapes, strict, tabular
 from .check import Checker
 from .columnar import NumberBlock
 from .fast import FastReader
+from .fast_foreign import OURS, as_native
 from .kinds import Upload
 from .model import Rows, Signature
 from .pending import Columns, Pending, PendingTable
@@ -40,11 +41,17 @@ class Decoder:
         self._checker = Checker(signature, max_rows or 2**62)
         self._fast = FastReader(signature, max_rows or 2**62).read
         self._hint = _hint(signature)
+        self._takes_foreign = OURS.isdisjoint(field.name for field in signature.fields)
         self.block = NumberBlock(signature)
 
     def json(self, body: bytes) -> Rows | Pending:
         """A native JSON request; :mod:`shapes` lists its forms."""
         return self._fast(body) or self._complete(body)
+
+    def foreign(self, body: bytes, keys: Container[bytes]) -> Rows | None:
+        """The rows that a JSON body has under one of another server's ``keys``; None when :meth:`rows` must look at them."""
+        native = as_native(body, keys) if self._takes_foreign else None
+        return self._fast(native) if native is not None else None
 
     def _complete(self, body: bytes) -> Rows | Pending:
         try:

@@ -28,6 +28,7 @@ Reader = Callable[[bytes], "Rows | None"]
 MAY_BE_TEXT = ("text", "document", "category", "datetime", "image")  # kinds whose JSON values may hold colons
 MOST_ORDERS = 16  # orders of columns that are remembered
 ESCAPED_COLON = b"\\u003"
+NOTHING = msgspec.Raw(b"")
 SURE = float(2**52)  # the length of a row is at least its largest number, so one call says that all are below
 
 
@@ -76,8 +77,8 @@ class FastReader:
             readers[b"features"] = self._features_reader()
         if "rows" not in names:
             readers[b"rows"] = self._rows_reader("rows")
-        if not names & {"columns", "data"}:
-            readers[b"columns"] = self._split_reader()
+        if not names & {"columns", "data", "index"}:
+            readers[b"columns"] = readers[b"index"] = self._split_reader()
         if self.k == 1 and self.types[0] is str and "texts" not in names and not self.takes_files:
             readers[b"texts"] = self._texts_reader()
         return readers
@@ -218,7 +219,8 @@ class FastReader:
 
     def _split_reader(self) -> Reader:
         """``{"columns": […], "data": [[…], …]}``: typed by the order of the columns, which clients rarely change."""
-        split: Any = msgspec.defstruct("Split", [("columns", list[str]), ("data", msgspec.Raw)], forbid_unknown_fields=True)
+        members: Any = [("columns", list[str]), ("data", msgspec.Raw), ("index", msgspec.Raw, NOTHING)]
+        split: Any = msgspec.defstruct("Split", members, forbid_unknown_fields=True)
         decode: Any = msgspec.json.Decoder(split).decode
         places = {field.name: place for place, field in enumerate(self.fields)}
         decoders: dict[tuple[str, ...], Any] = {}
@@ -237,6 +239,8 @@ class FastReader:
             order = [names.index(field.name) for field in self.fields]
             rows: list[Sequence[Any]] = [[row[at] for at in order] for row in data]
             inside = sum(name.count(":") for name in names)
+            if (index := bytes(request.index)) != b"":  # let pass, as the complete reader does
+                inside += 1 + index.count(b":")
             if not self._colons_are_in_texts(body, body.count(b":") - 2 - inside, [row[i] for row in rows for i in self.texts]):
                 return None
             return self._pack_rows(rows)

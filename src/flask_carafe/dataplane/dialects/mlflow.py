@@ -29,6 +29,7 @@ SHAPES: dict[str, Callable[[Decoder, str, Any], Rows | Pending]] = {
     "instances": from_rows,
     "inputs": from_columns,
 }
+KEYS = {key.encode() for key in SHAPES}
 BARE = ("messages", "prompt", "input")  # a request that is itself the model's row, and whose answer has nothing around it
 CODES = {
     400: "BAD_REQUEST", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "RESOURCE_DOES_NOT_EXIST", 409: "ABORTED", 413: "BAD_REQUEST",
@@ -50,7 +51,8 @@ class MLflow(Protocol):
             return decoder.csv(body, foreign=True), None
         if kind == PARQUET:
             return decoder.table(body, "parquet"), None
-        return read_json(decoder, body)
+        rows = decoder.foreign(body, KEYS)
+        return (rows, None) if rows is not None else read_json(decoder, body)
 
     def write(  # noqa: PLR0917
         self, model: Model, answer: Answer, rows: Rows | Pending, memo: Any, prediction_id: str, request_id: str, get: Get

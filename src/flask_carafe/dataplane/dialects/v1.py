@@ -20,6 +20,7 @@ from .rows import from_columns, from_rows, has_probabilities, predicted, predict
 from .v1_values import simple_columns, simple_row, with_bytes
 
 DEFAULT, PROBABILITIES = "serving_default", "probabilities"  # signatures that a request may name
+KEYS = {b"instances", b"inputs"}
 EXAMPLE = '{"instances": [...]} or {"inputs": {...}}'
 EXAMPLES = '{"examples": [{...}]}'
 
@@ -64,6 +65,8 @@ class Predict(V1):
         :raises BadRequest: both or neither of ``instances`` and ``inputs``.
         """
         decoder = model.usable_decoder()
+        if (surely := decoder.foreign(body, KEYS)) is not None:
+            return surely, Memo(body.startswith(b'{"inputs"'), DEFAULT)
         found = with_bytes(read_object(body, EXAMPLE), body, decoder.signature)
         if ("instances" in found) == ("inputs" in found):
             error = BadRequest(f"The body must have either instances or inputs, got {'both' if 'inputs' in found else 'neither'}.")
