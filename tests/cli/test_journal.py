@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from flask_carafe.cli.main import group
 from flask_carafe.monitor.journal import Journal, Limits
+from flask_carafe.serving.ids import PredictionIds
 from monitor.lines import KINDS, KindsLine, Line, tape
 
 
@@ -41,6 +42,21 @@ def test_tail_shows_the_last_rows_as_a_table_and_as_ndjson(home):
     assert "model_error: nonce 11" in rows[1]
     (record,) = map(json.loads, run("tail", "-n", "1", "--json", "--home", home).splitlines())
     assert (record["id"], record["row"], record["model"], record["version"], record["prediction"]) == ("id-12", 0, "m", 1, 12)
+
+
+def test_show_tells_all_of_one_prediction_and_knows_from_its_id_when_it_was(tmp_path):
+    prediction_id = PredictionIds().next()
+    journal = Journal(tmp_path / "journal", Limits(), lambda model, n: pytest.fail("lost"))
+    line = Line(tape(journal))
+    line.ask(prediction_id, 3.0, 4.0)
+    line.ask("another", 5.0)
+    line.turn()
+    assert [record["row"] for record in map(json.loads, run("show", prediction_id, "--json", "--home", tmp_path).splitlines())] == [0, 1]
+    assert '"word":"w4"' in run("show", prediction_id, "--home", tmp_path)
+    assert "prediction      5" in run("show", "another", "--home", tmp_path)
+    old = CliRunner().invoke(group, ["journal", "show", "00a1fe1d" + prediction_id[8:], "--home", str(tmp_path)])
+    assert old.exit_code == 1 and "There is no prediction" in old.output
+    journal.close()
 
 
 def test_export_writes_every_row_as_ndjson_or_csv_by_the_name_of_the_file(home, tmp_path):

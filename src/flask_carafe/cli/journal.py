@@ -15,11 +15,11 @@ import click
 import msgspec
 
 from ..config import Settings
-from ..errors import BadRequest
+from ..errors import BadRequest, NotFound
 from ..monitor.journal import FOLDER
 from ..monitor.journal.export import records, write_csv, write_ndjson
-from ..monitor.journal.library import Follower, Wanted, last, segments
-from .options import home_option, load_settings
+from ..monitor.journal.library import Follower, Wanted, last, segments, with_id
+from .options import home_option, json_option, load_settings
 from .output import cut, padded
 from .tables import Output
 
@@ -36,6 +36,7 @@ def journal() -> None:
 
     \b
       carafe journal tail --follow
+      carafe journal show 01a1fe1d-aef6-7d9d-9fac-00dc57040e1d
       carafe journal export --model sentiment --since 1d -o yesterday.csv
     """
 
@@ -66,6 +67,27 @@ def _follow(follower: Follower, show: Callable[[Iterable[dict[str, Any]]], None]
             show(records(follower.new()))
             sys.stdout.flush()
             time.sleep(LOOK_EVERY_S)
+
+
+@journal.command("show")
+@click.argument("prediction_id", metavar="ID")
+@json_option
+@home_option
+def show(prediction_id: str, as_json: bool, home: str | None) -> None:
+    """Print all that was kept of one prediction; ID is what its answer had in X-Prediction-Id."""
+    folder = _folder(load_settings(home=home))
+    found = [record for record in records(with_id(folder, prediction_id)) if record["id"] == prediction_id]
+    if not found:
+        raise NotFound(f"prediction {prediction_id} in {folder}")
+    found.sort(key=lambda record: record["row"])
+    if as_json:
+        _as_json(found)
+        return
+    for record in found:
+        for key, value in record.items():
+            shown = value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=str).decode()
+            click.echo(f"{click.style(padded(key, 14), dim=True)}  {printable(shown)}")
+        click.echo()
 
 
 @journal.command("export")
@@ -173,10 +195,15 @@ class Table:
         return f"{begin}  {cut(cells[-1], 120)}".rstrip()
 
 
+def printable(text: str) -> str:
+    """``text`` without what could steer a terminal."""
+    return "".join([c if c.isprintable() else " " for c in text])
+
+
 def _short(value: Any) -> str:
-    """A value in a table: texts without control characters, hashes by their first digits."""
+    """A value in a table; hashes by their first digits."""
     if isinstance(value, dict) and "hash" in value:
         return f"#{str(value['hash'])[:8]}"
     if isinstance(value, str):
-        return cut("".join([c if c.isprintable() else " " for c in value]), 60)
+        return cut(printable(value), 60)
     return cut(msgspec.json.encode(value, enc_hook=str).decode(), 60)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import heapq
 import math
+import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ import msgspec
 from .reader import Frame, SegmentReader
 from .segment import CLOSED, OPEN
 
+HEX = re.compile("[0-9a-f]{12}")
+MOST_WAIT_S = 2 * 3600.0  # no request waits longer for its answer
 LEEWAY_S = 1.0  # a frame may be older than its file's last change or younger than its name by the time that writing takes
 
 
@@ -105,6 +108,15 @@ def last(folder: Path, wanted: Wanted, rows: int) -> list[Frame]:
         kept += deque(_frames(shelf, wanted, lambda size: None), maxlen=rows)
     kept.sort(key=lambda frame: frame.at)
     return kept[-rows:] if rows else []
+
+
+def with_id(folder: Path, prediction_id: str) -> Iterator[Frame]:
+    """The frames with rows of one prediction. Its id tells when it was asked, so that few segments need be read."""
+    digits = prediction_id.replace("-", "")[:12]
+    since = int(digits, 16) / 1000 - LEEWAY_S if HEX.fullmatch(digits) else 0.0
+    for frame in merged(folder, Wanted(since=since, until=since + MOST_WAIT_S if since else math.inf)):
+        if any([piece.id == prediction_id for piece in frame.pieces]):  # noqa: C419 - a list is faster than a generator here
+            yield frame
 
 
 class Follower:
