@@ -76,7 +76,7 @@ def _converted(setting: Setting, wanted: Any, raw: Any, base: Path) -> Any:
     if wanted is int or wanted is float:
         return _number(setting, wanted, raw)
     if wanted is str:
-        return _text(raw)
+        return _text(raw, may_be_empty=not setting.default)
     if get_origin(wanted) is Literal:
         return _choice(raw, get_args(wanted))
     return _texts(raw) if get_origin(wanted) is tuple else _mapping(raw)
@@ -113,9 +113,11 @@ def _number(setting: Setting, wanted: type, raw: Any) -> int | float:
     return wanted(raw)  # type: ignore[no-any-return]
 
 
-def _text(raw: Any) -> str:
+def _text(raw: Any, may_be_empty: bool) -> str:
     if not isinstance(raw, str) or "\0" in raw:
         raise Problem("a text")
+    if not raw and not may_be_empty:  # an empty variable means "not given", so no child process could be told of it
+        raise Problem("a text that is not empty")
     return raw
 
 
