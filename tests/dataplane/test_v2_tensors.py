@@ -133,6 +133,37 @@ def test_any_bytes_are_a_call_or_one_of_three_errors(body: bytes, data: Any) -> 
         assert isinstance(rows, (Rows, Pending)) and 0 < rows.n <= 50
 
 
+BIG = 10**390
+ROW = {"name": "x", "shape": [1, 4], "datatype": "FP64", "data": [1, 2, 3, 4]}
+ONE = {"name": "x", "shape": [1], "datatype": "BOOL", "data": [True]}
+HOSTILE: dict[str, list[dict[str, Any]]] = {
+    "values": [ROW | {"data": [BIG, 1.5, 2, 3]}],
+    "one column": [ROW | {"name": "feature_1", "shape": [1], "data": [BIG]}],
+    "whole numbers": [ROW | {"datatype": "INT64", "data": [BIG, 1, 2, 3]}],
+    "extents": [ROW | {"shape": [BIG] * 20}],
+    "rank": [ROW | {"shape": [1] * 10_000}],
+    "blob": [{"name": "x", "shape": [1, 4], "datatype": "FP64", "parameters": {"binary_data_size": BIG}}],
+    "surrogate": [ONE | {"name": "\ud800", "datatype": "BYTES", "data": ["\udfff"]}],
+    "inputs": [ONE] * 10_001,
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_hostile_numbers_are_refused(case: str) -> None:
+    with pytest.raises(ALLOWED):
+        V2().read(MODELS["iris"], {}.get, json.dumps({"inputs": HOSTILE[case]}).encode())
+
+
+def test_nesting_without_end_is_refused() -> None:
+    with pytest.raises(BadRequest):
+        V2().read(MODELS["iris"], {}.get, b'{"inputs": [], "parameters": {"a": ' + b"[" * 5000 + b"]" * 5000 + b"}}")
+
+
+def test_an_endless_deadline_is_an_hour() -> None:
+    _, memo = V2().read(MODELS["iris"], {}.get, json.dumps({"inputs": [ROW], "parameters": {"timeout": BIG}}).encode())
+    assert memo.timeout_s == 3600
+
+
 # ---- tensors to rows
 
 

@@ -19,11 +19,10 @@ from ...signature.columnar import as_missing
 from ...signature.kinds import Blob
 from ...signature.kinds.image import picture_shape, read_base64
 from ...signature.pending import Pending
-from .v2_tensors import BYTES, FLOATS, Tensor, wrong
+from .v2_tensors import BYTES, DTYPES, FLOATS, Tensor, wrong
 
 INPUT = "input"  # what the one tensor of a model without names of its own is called
 CONTENT_TYPES = ("", "np", "pd", "str", "base64", "datetime")
-DTYPES = {"float64": "FP64", "float32": "FP32", "int64": "INT64", "bool": "BOOL"}
 FILES = (b"%PDF-", b"PK\x03\x04")
 
 
@@ -83,7 +82,7 @@ def _block(signature: Signature, tensors: Sequence[Tensor], width: int) -> Tenso
     one = tensors[0]
     if len(tensors) > 1 or not width or one.datatype not in FLOATS or prod(one.shape[1:]) != width:
         return None
-    if isinstance(one.values, list) and None in one.values:  # a blob has no None
+    if isinstance(one.values, list) and {*map(type, one.values)} != {float}:  # JSON may hold null, and whole numbers beyond a double
         return None
     return one if len(signature.fields) == 1 or len(one.shape) == 2 else None
 

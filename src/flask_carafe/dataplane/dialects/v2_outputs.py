@@ -16,10 +16,9 @@ from ...signature.check import encodable
 from ...signature.kinds import spell
 from ...signature.model import Scalar
 from .v2_request import Call, Parameters
-from .v2_tensors import BOOL, BYTES, Tensor, wrong
+from .v2_tensors import BOOL, BYTES, DTYPES, Tensor, wrong
 
 ROLES = {"prediction": "prediction", "predict": "prediction", "probabilities": "probabilities", "predict_proba": "probabilities"}  # as MLServer asks
-DTYPES = {"float64": "FP64", "float32": "FP32", "int64": "INT64", "bool": BOOL}
 KINDS = {"number": "FP64", "integer": "INT64", "boolean": BOOL}  # of what a Python function says that it gives
 HOLDS: dict[str, tuple[type, ...]] = {"FP64": (int, float), "INT64": (int,), BOOL: (bool,)}
 

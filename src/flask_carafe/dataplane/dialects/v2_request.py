@@ -20,7 +20,7 @@ from .v2_tensors import Tensor, wrong
 
 HINT = 'Send a JSON object, for example {"inputs": [{"name": "input", "shape": [1, 2], "datatype": "FP64", "data": [0.5, 1.5]}]}.'
 MOST_TENSORS = 10_000
-LEAST_TIMEOUT_S, MOST_TIMEOUT_S = 0.001, 3600.0
+LEAST_TIMEOUT_US, MOST_TIMEOUT_US = 1_000, 3_600_000_000
 Parameters = dict[str, Any]
 
 
@@ -238,7 +238,7 @@ def _timeout_s(parameters: Parameters) -> float | None:
         return None
     if isinstance(timeout, bool) or not isinstance(timeout, int) or timeout < 0:
         raise InvalidInput(f"timeout must be a whole number of microseconds, got {repr(timeout)[:40]}.", ())
-    return max(LEAST_TIMEOUT_S, min(timeout / 1e6, MOST_TIMEOUT_S))
+    return max(LEAST_TIMEOUT_US, min(timeout, MOST_TIMEOUT_US)) / 1e6
 
 
 def _flag(parameters: Parameters, name: str) -> bool:

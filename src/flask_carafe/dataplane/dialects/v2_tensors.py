@@ -22,7 +22,7 @@ from ...signature.kinds import shown
 from ...signature.kinds.base import EXACT, MOST_FLOAT32
 
 BYTES, BOOL = "BYTES", "BOOL"
-MOST_RANK = 32
+MOST_RANK, MOST_EXTENT = 32, 2**32
 LENGTH, SINGLE = struct.Struct("<I"), struct.Struct("<f")
 
 
@@ -47,6 +47,7 @@ NUMBERS = {
 FLOATS = ("FP16", "BF16", "FP32", "FP64")
 BINARY_ONLY = ("FP16", "BF16")
 KNOWN = (BOOL, *NUMBERS, BYTES)
+DTYPES = {"float64": "FP64", "float32": "FP32", "int64": "INT64", "bool": BOOL}  # of fields and outputs; the others are BYTES
 
 
 class Tensor(msgspec.Struct, gc=False):
@@ -69,8 +70,8 @@ def wrong(name: str, expected: str, got: str, hint: str = "") -> InvalidInput:
 
 
 def checked_shape(name: str, shape: Sequence[int]) -> tuple[int, ...]:
-    """``shape`` if it is one. :raises InvalidInput: no dimension, too many, or a negative one."""
-    if not 0 < len(shape) <= MOST_RANK or min(shape) < 0:
+    """``shape`` if it is one. :raises InvalidInput: no dimension, too many, or one that is negative or beyond 32 bits."""
+    if not 0 < len(shape) <= MOST_RANK or min(shape) < 0 or max(shape) >= MOST_EXTENT:
         raise wrong(name, "have a shape of one or more sizes, the batch first", str(list(shape))[:60])
     return tuple(shape)
 
