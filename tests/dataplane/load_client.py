@@ -46,6 +46,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.crowd.lost += len(self.sent)
+        if self in self.crowd.free:
+            self.crowd.free.remove(self)
 
 
 class Crowd:
@@ -55,7 +57,7 @@ class Crowd:
         self.port, self.path = port, path
         self.seconds: dict[int, list[float]] = {}
         self.lost = self.wrong = self.without_retry = 0
-        self.free: list[Connection] = []
+        self.free = deque[Connection]()
         self.is_over = False
 
     def request(self, body: bytes, timeout_ms: int) -> bytes:
@@ -107,13 +109,13 @@ class Open(Crowd):
     good = 0
 
     async def run(self, body: bytes, timeout_ms: int, rate: float, seconds: float) -> None:
-        self.free = [await self.connect() for _ in range(200)]
+        self.free.extend([await self.connect() for _ in range(200)])
         request, began = self.request(body, timeout_ms), perf_counter()
         for i in range(int(rate * seconds)):
             due = began + i / rate
             if (ahead := due - perf_counter()) > 0:
                 await asyncio.sleep(ahead)
-            connection = self.free.pop() if self.free else await self.connect()
+            connection = self.free.popleft() if self.free else await self.connect()  # by turns, so that none idles until the server closes it
             connection.ask(request, due)
         self.good, until = len(self.seconds.get(200, ())), perf_counter() + timeout_ms / 1000 + 10.0
         while sum([len(times) for times in self.seconds.values()]) < int(rate * seconds) and perf_counter() < until:

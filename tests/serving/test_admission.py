@@ -58,7 +58,7 @@ def test_who_would_be_answered_too_late_is_told_at_once_and_when_to_come_again()
     world.work(5)
     refusal = world.fill(patience=8.0)
     assert world.lane.rows_waiting == pytest.approx(8.0 * TRUST / 0.05, abs=1)
-    assert refusal.retry_after_s == 6  # 113 rows need 5.65 s
+    assert refusal.retry_after_s == 5  # 97 rows need 4.85 s
     world.ask(patience=9.0)  # who has more time may wait
 
 

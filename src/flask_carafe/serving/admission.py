@@ -11,7 +11,7 @@ from math import ceil
 
 from ..errors import Overloaded
 
-TRUST = 0.7  # of its patience that a request may be predicted to wait; the rest is for what nobody can foresee
+TRUST = 0.6  # of its patience that a request may be predicted to wait; the rest is for what nobody can foresee
 FADE, MOST_FADE = 0.2, 0.5  # how much the latest frame counts in a pace: more if it was long, since others come seldom then
 LONG_S = 0.4
 MOST_RETRY_S = 60  # nobody is sent away for longer on the word of a prediction
