@@ -12,6 +12,8 @@ from flask.testing import FlaskClient
 
 from dataplane.test_streams import events
 from flask_carafe import Carafe
+from flask_carafe.errors import ConfigError
+from flask_carafe.operations.bench import Server
 
 
 @pytest.fixture
@@ -46,6 +48,12 @@ def test_the_document_tells_of_events_and_its_examples_are_true(client):
     assert [event.data for event in values] == one["prediction"]
     assert last.name == "end" and last.data["values"] == len(values)
     jsonschema.validate(one, {"components": document["components"], "$ref": "#/components/schemas/say.Answer"})
+
+
+def test_it_is_not_measured_as_if_it_answered_at_once(client, monkeypatch):
+    monkeypatch.setattr(Server, "exchange", lambda self, method, path: (200, client.open(path, method=method).data))
+    with pytest.raises(ConfigError, match="value by value"):
+        Server("http://127.0.0.1:5000", "say").schema()
 
 
 def test_a_view_gets_the_values_as_a_list(client):

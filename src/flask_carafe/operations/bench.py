@@ -90,15 +90,20 @@ class Server:
         """What the server's OpenAPI document says of the model: ``request``, its schema, and ``row``, an example.
 
         :raises HostFault: it has no such document, or no such model.
+        :raises ConfigError: the model answers value by value.
         """
         status, body = self.exchange("GET", f"{self._base}/openapi.json")
         try:
             document = msgspec.json.decode(body) if status == 200 else {}
             operation = document["paths"][f"/models/{self.model}/predict"]["post"]
             row = operation["requestBody"]["content"]["application/json"]["examples"]["row"]["value"]
-            return {"request": document["components"]["schemas"][f"{self.model}.Request"], "row": row}
-        except (msgspec.DecodeError, KeyError, TypeError) as exc:
+            found = {"request": document["components"]["schemas"][f"{self.model}.Request"], "row": row}
+            is_stream = "text/event-stream" in operation.get("responses", {}).get("200", {}).get("content", {})
+        except (msgspec.DecodeError, AttributeError, KeyError, TypeError) as exc:
             raise HostFault(f"The server at {self.host}:{self.port} has no model {self.model!r} that can be asked.") from exc
+        if is_stream:
+            raise ConfigError(f"Model {self.model!r} answers value by value: its time is that of its steps.", "Measure a model that answers at once.")
+        return found
 
     def frames(self) -> tuple[float, float] | None:
         """Frames that came back for the model so far, and rows in them; None where the server does not tell."""
