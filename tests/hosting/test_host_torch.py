@@ -204,6 +204,19 @@ def test_a_row_that_fails_fails_alone(host: Peer, tmp_path: Path) -> None:
     assert [error.row for error in errors] == [1] and "too large" in errors[0].reason
 
 
+def test_hosts_do_not_share_their_random_numbers(zygote: Zygote, tmp_path: Path) -> None:
+    class Noise(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + torch.rand([2])
+
+    path, given = scripted(Noise(), tmp_path), []
+    for _ in range(2):
+        with zygote.host() as host:
+            ready(host, path, fields=2)
+            given.append(host.predict(numbers(np.zeros((1, 2), np.float32)))[0][0].values)
+    assert given[0] != given[1]
+
+
 def test_weights_of_16_bits_are_computed_with_in_32(host: Peer, tmp_path: Path) -> None:
     description = ready(host, scripted(Net().to(torch.bfloat16), tmp_path))
     assert description["input"]["columns"][0]["dtype"] == "float32" and "16 bits" in description["warnings"][0]

@@ -81,6 +81,9 @@ def test_the_signature_names_the_inputs_of_a_model_that_kept_no_names(bench: Ben
     skops.io.dump(BARE, folder / "model.skops")
     written(folder, {"sklearn": {"pickled_model": "model.skops", "serialization_format": "skops"}}, SCHEMA)
     assert [field.name for field in bench.admit(folder).signature.fields] == ["age", "rooms", "owner"]
+    assert [field.name for field in bench.admit(folder, fields="a,b,c").signature.fields] == ["a", "b", "c"]
+    described = bench.admit(folder, fields={"rooms": {"minimum": 1, "example": 2}}).signature.field("rooms")
+    assert described is not None and (described.kind, described.minimum, described.example) == ("integer", 1, 2)
 
 
 def test_a_file_in_a_folder_of_data_is_found(bench: Bench, tmp_path: Path) -> None:

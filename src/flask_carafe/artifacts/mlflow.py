@@ -185,15 +185,18 @@ def _requirements(folder: Path) -> dict[str, str]:
     return {match[1].lower(): match[2].partition("+")[0] for match in found}
 
 
-def refined(description: Mapping[str, Any], facts: MlflowFacts) -> dict[str, Any]:
+def refined(description: Mapping[str, Any], facts: MlflowFacts, *, is_named: bool = False) -> dict[str, Any]:
     """A host's description with what ``MLmodel`` adds: names where the model kept none, kinds, and an example.
 
     What the model itself says stays; inputs that do not match those of the model are passed over.
+
+    :param is_named: a person has named the inputs, in order.
     """
     given = dict(description.get("input") or {})
     columns = [dict(column) for column in given.get("columns") or ()]
     scalars = [one for one in facts.inputs if not one.shape and one.name]
-    if not given.get("named") and len(scalars) == len(columns) and given.get("build") in ("array", "dataframe", "objects"):
+    is_open = not given.get("named") and not is_named and given.get("build") in ("array", "dataframe", "objects")
+    if is_open and len(scalars) == len(columns):
         for column, one in zip(columns, scalars, strict=True):
             column["name"] = one.name
         given["named"] = True

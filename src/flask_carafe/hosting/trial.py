@@ -138,8 +138,9 @@ class Trial:
         """What the version takes and gives. :raises TrialFailed: what was said by hand does not fit the model."""
         try:
             sample: Sample | None = await asyncio.to_thread(read_sample, self.spec.sample) if self.spec.sample else None
-            mlflow = self.survey.files[0].mlflow if self.survey.files else None
-            signature = infer(refined(description, mlflow) if mlflow else description, self.spec, sample)
+            if self.survey.files and (mlflow := self.survey.files[0].mlflow):
+                description = refined(description, mlflow, is_named=isinstance(self.spec.fields, tuple) and bool(self.spec.fields))
+            signature = infer(description, self.spec, sample)
             self.spec.journal.fits(signature)
             return signature
         except ConfigError as exc:
