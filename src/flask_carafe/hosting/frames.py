@@ -106,9 +106,7 @@ def pack_word(kind: int, frame_id: int, rows: int = 0) -> bytes:
     return HEADER.pack(MAGIC, kind, 0, 0, frame_id, rows, 0, 0)
 
 
-def pack_predict(
-    frame_id: int, pieces: Sequence[Rows], dtypes: Sequence[int], widths: Sequence[int], kind: int = PREDICT
-) -> bytes:
+def pack_predict(frame_id: int, pieces: Sequence[Rows], dtypes: Sequence[int], widths: Sequence[int], kind: int = PREDICT) -> bytes:
     """One predict (or stream) frame of all rows of ``pieces``, in order; ``dtypes`` and ``widths`` describe the columns."""
     rows = 0
     for piece in pieces:
