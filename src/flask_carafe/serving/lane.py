@@ -112,33 +112,33 @@ class Lane:
 
         What has ended, or is past its deadline, is left out: nobody waits for it.
         """
-        taken: list[tuple[Request, int]] = []
-        again: list[Request] = []
-        left = self.frame_rows
-        while self.waiting:
-            request = self.waiting[0]
+        waiting, taken, again = self.waiting, list[tuple[Request, int]](), list[Request]()
+        left, freed_bytes = self.frame_rows, 0
+        while waiting:
+            request = waiting[0]
             if request.ended or request.deadline <= now:
                 request.expire()
-                self._forget(self.waiting.popleft())
+                self._forget(waiting.popleft())
                 continue
             piece = request.pieces[request.at]
             if piece.n > left and taken:
                 break
-            self.waiting.popleft()
+            waiting.popleft()
             taken.append((request, request.at))
             left -= piece.n
             request.at += 1
-            self.rows_waiting -= piece.n
-            self.turn_rows -= piece.n
             if request.at < len(request.pieces):
                 again.append(request)
-                self.turn_rows += request.pieces[request.at].n
             else:
-                self.bytes_waiting -= request.size
-                self.places.taken -= 1
+                freed_bytes += request.size
             if left <= 0:
                 break
-        self.waiting.extend(again)
+        rows = self.frame_rows - left
+        self.rows_waiting -= rows
+        self.turn_rows += sum([request.pieces[request.at].n for request in again]) - rows
+        self.bytes_waiting -= freed_bytes
+        self.places.taken -= len(taken) - len(again)
+        waiting.extend(again)
         return taken
 
     def learn(self, rows: int, seconds: float) -> None:
