@@ -13,7 +13,8 @@ from .pictures import Refused
 
 MOST_COLUMNS = 10000
 MOST_VALUES = 5000000  # of all columns together; JSON within the limit of a body holds hardly more
-MOST_BYTES = 256 << 20  # of a table in memory
+MOST_BYTES = 64 << 20  # of a table in memory
+ROWS_AT_ONCE = 64  # so that a file which unpacks without end is seen through early
 INDEX = "__index_level_"  # what pandas calls an index that it stores as a column
 
 
@@ -99,7 +100,7 @@ def _parquet(arrow, source, most_rows):
     facts = file.metadata
     _check(facts.num_rows, facts.num_columns, sum(facts.row_group(i).total_byte_size for i in range(facts.num_row_groups)), most_rows)
     kept, rows, size = [], 0, 0
-    for batch in file.iter_batches(batch_size=1024, use_threads=False):
+    for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, use_threads=False):
         rows, size = rows + batch.num_rows, size + batch.nbytes
         _check(rows, facts.num_columns, size, most_rows)
         kept.append(batch)
