@@ -18,7 +18,7 @@ from ..signature.pending import Columns, Pending
 from ..signature.tabular import harmless
 from .events import Events, wants_events
 from .forms import read_form
-from .protocol import JSON, Get, Headers, Protocol, Unwritten, Written, answer_headers, encode
+from .protocol import JSON, NO_JSON, Get, Headers, Protocol, Unwritten, Written, answer_headers, encode
 
 CSV, NDJSON = "text/csv", "application/x-ndjson"
 FORMATS = {kind: format for format, kind in TABLES.items()}
@@ -137,7 +137,7 @@ def write_answer(  # noqa: PLR0917 - on the request path, where keywords cost
                 return 200, headers, table
         return 200, headers, encode(answer_body(model, answer, scalar, prediction_id))
     except (TypeError, ValueError, RecursionError) as exc:
-        raise OutputInvalid(model.entry.name, "it is not made of texts, numbers, lists and objects") from exc
+        raise OutputInvalid(model.entry.name, NO_JSON) from exc
 
 
 def _as_table(model: Model, answer: Answer, accept: str, headers: Headers) -> bytes | Unwritten | None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
 JSON = "application/json"
+NO_JSON = "it is not made of texts, numbers, lists and objects"
 MOST_TIMEOUT_MS = 3_600_000
 MOST_RATIO = 1032  # bytes that one byte of deflate can become (zlib's technical notes)
 WORTH_PACKING = 2048  # bytes of an answer
@@ -169,7 +170,7 @@ def encode_answer(model: Model, body: Any) -> bytes:
     try:
         return encode(body)
     except (TypeError, ValueError, RecursionError) as exc:
-        raise OutputInvalid(model.entry.name, "it is not made of texts, numbers, lists and objects") from exc
+        raise OutputInvalid(model.entry.name, NO_JSON) from exc
 
 
 def write_error(error: CarafeError, request_id: str) -> Reply:
