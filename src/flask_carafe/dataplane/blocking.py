@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
 from time import monotonic
+from typing import Any
 
 from ..errors import CarafeError
 from ..operations.failures import checked
@@ -13,6 +15,18 @@ from ..serving.table import Model
 from ..state import CarafeState
 from .protocol import Get, Headers, Protocol, Unwritten, timeout_s, unpacked
 from .stream import EventBody, Telling
+
+NAMES = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}  # those that WSGI does not call HTTP_…
+
+
+def headers_of(environ: Mapping[str, Any]) -> Get:
+    """The request headers of a WSGI environment (PEP 3333), by their lower-case names."""
+    return lambda name: environ.get(_key(name))
+
+
+@cache  # only names that the code writes are looked for
+def _key(name: str) -> str:
+    return NAMES.get(name) or "HTTP_" + name.upper().replace("-", "_")
 
 
 def serve(  # noqa: PLR0917 - on the request path, where keywords cost

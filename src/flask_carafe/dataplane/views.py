@@ -5,16 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 
-from flask import Blueprint, Flask, Response, request, stream_with_context
+from flask import Blueprint, Flask, Request, Response, request, stream_with_context
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from ..access import Permission, requires
 from ..config import show_size
 from ..errors import BadRequest, TooLarge
-from ..globals import current_carafe
+from ..globals import found_carafe
 from ..serving.table import Model
 from ..state import CarafeState
-from .blocking import serve
+from .blocking import headers_of, serve
 from .native import NATIVE
 from .protocol import Protocol
 from .protocols import PROTOCOLS
@@ -28,7 +28,8 @@ def view_of(speak: Protocol) -> Callable[..., Response]:
 
     @requires(Permission.PREDICT)
     def predict(name: str | None = None, version: str | None = None) -> Response:
-        return _respond(current_carafe, speak, lambda: current_carafe.table.resolve(name, version))
+        state = found_carafe()
+        return _respond(state, speak, lambda: state.table.resolve(name, version))
 
     return predict
 
@@ -43,27 +44,30 @@ def route_view(path: str) -> Callable[[], Response]:
 
     @requires(Permission.PREDICT)
     def declared() -> Response:
-        return _respond(current_carafe, NATIVE, lambda: current_carafe.table.declared(path))
+        state = found_carafe()
+        return _respond(state, NATIVE, lambda: state.table.declared(path))
 
     return declared
 
 
 def _respond(state: CarafeState, speak: Protocol, find: Callable[[], Model]) -> Response:
-    status, headers, body = serve(state, speak, find, request.headers.get, lambda: read_body(state), "flask")
+    asked: Request = request._get_current_object()  # type: ignore[attr-defined]  # each look through the proxy costs
+    status, headers, body = serve(state, speak, find, headers_of(asked.environ), lambda: read_body(asked, state), "flask")
     return Response(body if isinstance(body, bytes) else stream_with_context(body), status, headers)
 
 
-def read_body(state: CarafeState) -> bytes:
-    """The body of the request at hand, at most ``max_body_bytes`` of it.
+def read_body(asked: Request, state: CarafeState) -> bytes:
+    """The body of a request, at most ``max_body_bytes`` of it.
 
     :raises TooLarge: it is larger, or says so.
     :raises BadRequest: it ended before its Content-Length.
     """
     limit = state.settings.max_body_bytes
-    if request.max_content_length is None or request.max_content_length > limit:
-        request.max_content_length = limit
+    own = asked.max_content_length
+    if own is None or own > limit:
+        asked.max_content_length = limit
     try:
-        return request.get_data(cache=False)
+        return asked.get_data(cache=False)
     except RequestEntityTooLarge as exc:
         raise TooLarge("The body", show_size(limit)) from exc
     except ClientDisconnected as exc:

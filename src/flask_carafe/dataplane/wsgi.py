@@ -9,12 +9,11 @@ from typing import Any
 from ..config import show_size
 from ..errors import BadRequest, TooLarge
 from ..state import CarafeState
-from .blocking import serve
+from .blocking import headers_of, serve
 from .cors import allow_origin
 from .protocol import is_trusted
 from .protocols import Routes
 
-NAMES = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}  # those that WSGI does not call HTTP_…
 Start = Callable[..., Any]
 
 
@@ -39,7 +38,7 @@ class WsgiDoor:
             return self.app(environ, start_response)
         status, headers, body = serve(
             state, route.protocol, lambda: (self.routes.find(state.table, path) or route).model,
-            lambda name: environ.get(NAMES.get(name) or "HTTP_" + name.upper().replace("-", "_")), lambda: self._body(environ), "wsgi",
+            headers_of(environ), lambda: self._body(environ), "wsgi",
         )  # fmt: skip
         if state.settings.cors_origins:
             allow_origin(state.settings.cors_origins, environ.get("HTTP_ORIGIN"), headers)

@@ -195,7 +195,7 @@ def unload(name: str) -> Response:
 
 def _managing() -> dict[str, Any]:
     """The parameters of a call that changes what is served, once it may."""
-    body = read_body(current_carafe)
+    body = read_body(request, current_carafe)
     admin.check_manager(current_carafe, request.headers.get, bool(body))
     current_carafe.at_first_need()
     parameters = _asked(body).get("parameters") or {}
@@ -205,7 +205,7 @@ def _managing() -> dict[str, Any]:
 
 
 def _asked(body: bytes | None = None) -> dict[str, Any]:
-    body = read_body(current_carafe) if body is None else body
+    body = read_body(request, current_carafe) if body is None else body
     asked = strict.parse(body) if body.strip() else {}
     if not isinstance(asked, dict):
         raise InvalidInput("The body must be a JSON object, or nothing.", ())
