@@ -30,7 +30,8 @@
     │   ├── UnknownFormat          422 unknown_format
     │   ├── LoadFailed             422 load_failed
     │   ├── TrialFailed            422 trial_failed
-    │   └── VersionRefused         422 version_refused    saved by a library that this one misreads
+    │   ├── VersionRefused         422 version_refused    saved by a library that this one misreads
+    │   └── CompileRefused         422 compile_refused    no graph answers as the model does
     ├── HostFault                  500 host_fault         the host could not be started or spoke nonsense
     └── ConfigError                500 config_error       start refused
 """
@@ -247,6 +248,10 @@ class TrialFailed(ArtifactRefused):
 
 class VersionRefused(ArtifactRefused):
     code = "version_refused"
+
+
+class CompileRefused(ArtifactRefused):
+    code = "compile_refused"
 
 
 class HostFault(CarafeError):

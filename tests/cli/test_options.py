@@ -28,7 +28,7 @@ def test_options_that_were_not_given_are_not_in_the_mapping():
 def test_all_options_make_one_spec(tmp_path):
     args = ["--fields", "age,city", "--labels", "0=ham,1=spam", "--columns", "c.json", "--code", "h.py", "--input", "text", "--sample", "s.csv"]
     args += ["--examples", "e.csv", "--routes", "/api", "--outputs", "logits", "--timeout-ms", "500", "--max-batch-rows", "1", "--model-threads", "2"]
-    args += ["--description", "A model.", "--strict-versions", "--required", "--extra", "ignore", "--journal", "age=hashed"]
+    args += ["--description", "A model.", "--strict-versions", "--required", "--extra", "ignore", "--journal", "age=hashed", "--compile", "onnx"]
     got = {}
 
     @click.command()

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from flask_carafe.artifacts.spec import from_options
-from flask_carafe.hosting import trial
+from flask_carafe.hosting.admission import Admission
 from flask_carafe.hosting.handle import HostHandle
+from flask_carafe.hosting.starting import start
 from flask_carafe.hosting.supervisor import Supervisor
 from flask_carafe.signature import Rows
 from flask_carafe.signature.answer import Encoder
@@ -29,14 +30,14 @@ class Bench:
     async def _supervisor(self, folder: Path) -> Supervisor:
         return Supervisor(folder)
 
-    def admit(self, *files: str | Path, **options: Any) -> trial.Admission:
+    def admit(self, *files: str | Path, **options: Any) -> Admission:
         return self.runner.run(self._admit(from_options("model", files=[str(file) for file in files], **options)))
 
     def answer(self, rows: list[dict[str, Any]], *files: str | Path, **options: Any) -> dict[str, Any]:
         """What a client would get for ``rows`` from a model that has passed its trial."""
         return self.runner.run(self._answer(rows, from_options("model", files=[str(file) for file in files], **options)))
 
-    async def _admit(self, spec: Any) -> trial.Admission:
+    async def _admit(self, spec: Any) -> Admission:
         async with self._tried(spec) as (_, admission):
             return admission
 
@@ -49,13 +50,12 @@ class Bench:
             return Encoder(admission.signature).body(columns, 0, ready.n, False)
 
     @asynccontextmanager
-    async def _tried(self, spec: Any) -> AsyncIterator[tuple[HostHandle, trial.Admission]]:
-        examined = trial.examine(spec, self.home)
-        handle = await self.supervisor.start_host(examined.modules)
+    async def _tried(self, spec: Any) -> AsyncIterator[tuple[HostHandle, Admission]]:
+        started = await start(self.supervisor, spec, self.home)
         try:
-            yield handle, await trial.admit(handle, spec, examined)
+            yield started.handle, started.admission
         finally:
-            await self.supervisor.stop_host(handle)
+            await self.supervisor.stop_host(started.handle)
 
     def close(self) -> None:
         self.runner.run(self.supervisor.stop())

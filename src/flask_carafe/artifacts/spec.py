@@ -45,6 +45,7 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     examples: str = ""
     routes: tuple[str, ...] = ()
     outputs: Literal["", "logits", "probabilities"] = ""
+    compile: Literal["", "onnx"] = ""
     env: str = "here"
     python: str = ""
     replicas: int = 1
@@ -161,7 +162,7 @@ def _truth(key: str, value: Any) -> bool:
 
 READERS = {"files": _files, "fields": read_fields, "labels": read_labels, "routes": _routes, "input": _input_text, "journal": read_journal}
 READERS_EMPTY: dict[str, Any] = {"input": "", "journal": USUAL}
-CHOICES = {"outputs": ("", "logits", "probabilities"), "extra": ("forbid", "ignore")}
+CHOICES = {"outputs": ("", "logits", "probabilities"), "extra": ("forbid", "ignore"), "compile": ("", "onnx")}
 
 
 def python_reference(text: str) -> tuple[str, str] | None:

@@ -28,6 +28,8 @@ def describe(entry: dict[str, Any], seconds: float) -> str:
     if entry["state"] == "ready":
         facts = [entry.get("runtime", ""), show_size(entry["memory_bytes"]) if entry.get("memory_bytes") else ""]
         line = f"{name}: {click.style('ready', fg='green')} in {seconds:.1f} s ({', '.join(filter(None, facts))})"
+        if entry.get("compiled"):
+            line += f"\n  compiled: {entry['compiled']}"
         if entry.get("unverified"):
             line += f"\n  {click.style('unverified', fg='yellow')}: {entry['unverified']}"
         return line

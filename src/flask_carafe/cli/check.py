@@ -140,6 +140,8 @@ def _trial(trial: TrialReport) -> Iterator[str]:
     yield line("ok", "loads", f"{trial.estimator}, in {milliseconds(trial.load_ms / 1000)}, {show_size(trial.memory_bytes)} of memory")
     yield line("note", "with", versions)
     yield line("ok", "answers", f"{cut(json.dumps(trial.prediction, ensure_ascii=False), 100)}, in {milliseconds(trial.first_ms / 1000)}")
+    if trial.compiled:
+        yield line("ok", "compiled", trial.compiled.in_words)
     if trial.replayed:
         yield line("ok", "examples", f"{trial.replayed:,} known answers were given again")
     for warning in trial.warnings:

@@ -25,6 +25,7 @@ MODEL_OPTIONS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
     ("--examples", "examples", "CSV with inputs and the prediction expected; the model must give it.", {"metavar": "FILE"}),
     ("--routes", "routes", "More paths at which the model answers: /api", {}),
     ("--outputs", "outputs", "What the model's numbers are, where it does not say.", {"type": click.Choice(["logits", "probabilities"])}),
+    ("--compile", "compile", "Serve the model as an ONNX graph made from it, if that answers the same.", {"type": click.Choice(["onnx"])}),
     ("--timeout-ms", "timeout_ms", "The model's process is replaced when one batch takes longer.", {"type": int}),
     ("--max-batch-rows", "max_batch_rows", "Most rows in one call of the model.", {"type": int}),
     ("--model-threads", "threads", "Threads that the model may compute with.", {"type": int}),

@@ -18,6 +18,7 @@ from ..hosting import trial
 from ..hosting.frames import Column, RowError
 from ..hosting.handle import HostHandle, connect
 from ..hosting.rundir import run_dir
+from ..hosting.starting import start
 from ..hosting.supervisor import Supervisor
 from ..serving.lane import FRAME_S
 from ..serving.request import cut
@@ -126,9 +127,8 @@ class FilePredictor(HostPredictor):
         (folder / "hosts").mkdir(mode=0o700)
         supervisor = Supervisor(folder)
         try:
-            inspection = await asyncio.to_thread(trial.examine, spec, folder)
-            handle = await supervisor.start_host(inspection.modules)
-            return await trial.admit(handle, spec, inspection), supervisor, handle
+            started = await start(supervisor, spec, folder)
+            return started.admission, supervisor, started.handle
         except BaseException:
             await supervisor.stop()
             raise

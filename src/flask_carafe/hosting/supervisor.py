@@ -127,6 +127,10 @@ class Supervisor:
             pid, started = await zygote.fork(order)
         return await self._greet(order, Process(pid, started))
 
+    def private_file(self, handle: HostHandle, name: str) -> Path:
+        """Where a host writes the file ``name``; what lies there is as little to be trusted as all that it says."""
+        return self._records.path(handle.id, "dir") / name
+
     async def warm(self, modules: Sequence[str]) -> None:
         """Have a zygote with ``modules`` imported, so that the next host is there in milliseconds."""
         if not FORKS:

@@ -14,7 +14,8 @@ from ..artifacts.inspection import Inspection, Survey, code_given, look, refuse
 from ..artifacts.spec import ModelSpec
 from ..artifacts.verdict import difference, refuse_break, versions_here
 from ..errors import ArtifactRefused, CarafeError
-from ..hosting import trial
+from ..hosting.admission import Admission, Compiled
+from ..hosting.starting import start
 from ..hosting.supervisor import Supervisor
 from ..signature import Signature
 
@@ -57,6 +58,7 @@ class TrialReport(msgspec.Struct, frozen=True, kw_only=True):
     max_batch_rows: int
     replayed: int
     warnings: tuple[str, ...]
+    compiled: Compiled | None = None
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,15 +104,13 @@ async def check(spec: ModelSpec, *, static: bool = False) -> Report:
     return _report(spec, inspections, "passed", trial=tried)
 
 
-async def _try(spec: ModelSpec) -> trial.Admission:
+async def _try(spec: ModelSpec) -> Admission:
     """The trial, in a run directory that goes away with it."""
     with tempfile.TemporaryDirectory(prefix="carafe-check-") as folder:
         (Path(folder) / "hosts").mkdir(mode=0o700)
         supervisor = Supervisor(Path(folder))
         try:
-            examined = await asyncio.to_thread(trial.examine, spec, folder)
-            handle = await supervisor.start_host(examined.modules)
-            return await trial.admit(handle, spec, examined)
+            return (await start(supervisor, spec, Path(folder))).admission
         finally:
             await supervisor.stop()
 
@@ -153,7 +153,7 @@ def _file_report(file: Inspection) -> FileReport:
     )
 
 
-def _trial_report(admission: trial.Admission) -> TrialReport:
+def _trial_report(admission: Admission) -> TrialReport:
     description = admission.description
     return TrialReport(
         runtime=str(description.get("runtime", "")),
@@ -168,4 +168,5 @@ def _trial_report(admission: trial.Admission) -> TrialReport:
         max_batch_rows=admission.max_batch_rows,
         replayed=admission.replayed,
         warnings=admission.warnings,
+        compiled=admission.compiled,
     )

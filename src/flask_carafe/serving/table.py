@@ -52,6 +52,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     max_batch_rows: int = 256
     required: bool = False
     unverified: str = ""
+    compiled: str = ""  # what compiling brought, in words
     warnings: tuple[str, ...] = ()
     load_ms: float = 0.0
     memory_bytes: int = 0

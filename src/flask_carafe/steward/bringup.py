@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,15 @@ from ..config import show_size
 from ..errors import CarafeError, HostFault, HostLost
 from ..hosting import trial, trial_rows
 from ..hosting.handle import HostHandle
+from ..hosting.starting import start
 from ..hosting.supervisor import Supervisor
 from ..signature import Signature
 from ..signature.schema import example_request
 
 LOAD_TIMEOUT_S = 300.0
 FACTS = (
-    "signature", "runtime", "estimator", "libraries", "max_batch_rows", "unverified", "warnings", "load_ms", "memory_bytes", "example", "answer",
+    "signature", "runtime", "estimator", "libraries", "max_batch_rows", "unverified", "compiled", "warnings", "load_ms", "memory_bytes",
+    "example", "answer",
     "description", "routes", "timeout_ms", "required",
 )  # fmt: skip
 
@@ -40,22 +41,13 @@ class Loaded(msgspec.Struct):
 
 
 async def bring_up(supervisor: Supervisor, spec: ModelSpec, home: Path) -> Loaded:
-    """Inspect, start a host, try it; the host that passed is the one that serves.
+    """A host that serves ``spec``, and what the table tells of it.
 
-    :raises ArtifactRefused: the file must not be served.
+    :raises ArtifactRefused: the file must not be served, or not so.
     :raises HostFault: no host could be started.
     """
-    found = await asyncio.to_thread(trial.examine, spec, home)
-    handle = await supervisor.start_host(found.modules)
-    try:
-        admission = await trial.admit(handle, spec, found)
-    except CarafeError:
-        await supervisor.stop_host(handle)
-        raise
-    except BaseException:  # nobody wants it any more, or a mistake of ours
-        handle.kill()
-        raise
-    return Loaded(handle, facts_of(admission), Recipe(found.modules, found.load))
+    started = await start(supervisor, spec, home)
+    return Loaded(started.handle, facts_of(started.admission), Recipe(started.modules, started.load))
 
 
 async def bring_back(supervisor: Supervisor, recipe: Recipe, facts: dict[str, Any]) -> HostHandle:
@@ -71,7 +63,7 @@ async def bring_back(supervisor: Supervisor, recipe: Recipe, facts: dict[str, An
     except CarafeError:
         await supervisor.stop_host(handle)
         raise
-    except BaseException:  # as above
+    except BaseException:  # nobody wants it any more, or a mistake of ours
         handle.kill()
         raise
     return handle
@@ -116,6 +108,7 @@ def facts_of(admission: trial.Admission) -> dict[str, Any]:
         "libraries": admission.libraries,
         "max_batch_rows": admission.max_batch_rows,
         "unverified": admission.unverified,
+        "compiled": admission.compiled.in_words if admission.compiled else "",
         "warnings": list(admission.warnings),
         "load_ms": admission.load_ms,
         "memory_bytes": admission.memory_bytes,
@@ -134,4 +127,4 @@ def _example(signature: Signature) -> Any:
 def in_short(facts: dict[str, Any]) -> str:
     """``scikit-learn 1.9.1, LogisticRegression, 1.6 MiB``."""
     memory = show_size(facts["memory_bytes"]) if facts["memory_bytes"] else ""
-    return ", ".join(filter(None, (facts["runtime"], facts["estimator"], memory)))
+    return ", ".join(filter(None, (facts["runtime"], facts["estimator"], memory, facts.get("compiled"))))

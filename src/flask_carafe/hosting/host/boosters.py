@@ -19,10 +19,12 @@ class Booster(object):
 
     ``scores(batch)`` are the library's numbers. ``kind`` says what they mean: ``number``, ``second`` (how probable the second
     of two classes is), ``classes`` (how probable each is), ``labels`` (how probable it is that each of several labels
-    applies), or ``place`` (of the class itself). ``classes`` are their names, or how many there are.
+    applies), or ``place`` (of the class itself). ``classes`` are their names, or how many there are. ``source`` is the
+    library's own object.
     """
 
     carafe_decides = True  # predict() is the best of predict_proba()
+    source = None
 
     def __init__(self, scores, kind, classes=None):
         self.scores, self.kind = scores, kind
@@ -48,7 +50,7 @@ class Booster(object):
 
 
 class BoosterRuntime(PlannedRuntime):
-    """One file of one library. ``open`` of each subclass gives the :class:`Booster` and fills ``columns`` and words."""
+    """One file of one library. ``open`` of each subclass fills ``columns`` and words, and gives a :class:`Booster` and its source."""
 
     dtype = "float64"  # of the numbers that the library computes with
 
@@ -58,7 +60,8 @@ class BoosterRuntime(PlannedRuntime):
         with open_checked(files[0]) as stream:
             data = stream.read()
         meaning = str(options.get("outputs") or "")
-        self.model = self.open(data, max(1, int(options.get("threads") or 1)), meaning)
+        self.model, source = self.open(data, max(1, int(options.get("threads") or 1)), meaning)
+        self.model.source = source
         self._take_columns(request.get("columns"))
         self._plan(None, meaning)
 
@@ -104,10 +107,15 @@ def category(name, values, codes=True, **more):
     values = list(values)
     made = column(name, "category", dtype_of(values), choices=values, **more)
     if codes:
-        made["codes"] = {value: float(place) for place, value in enumerate(values)}
+        made["codes"] = codes_of(values)
     if len(values) > MOST_CHOICES:
         made.update(kind="text" if made["dtype"] == "text" else "number", choices=[])
     return made
+
+
+def codes_of(values):
+    """``{category: number}`` of categories in the order of their numbers."""
+    return {value: float(place) for place, value in enumerate(values)}
 
 
 def unreadable(library, exc):

@@ -61,6 +61,8 @@ def runtime_for(files, options):
     formats = {str(file.get("format", "")) for file in files}
     if options.get("runtime") == "media":
         from .runtime_media import MediaRuntime as runtime
+    elif options.get("compiled"):
+        from .runtime_compiled import CompiledRuntime as runtime
     elif formats and formats <= FITTED:
         from .runtime_sklearn import ObjectRuntime as runtime
     elif len(files) == 1 and formats <= set(ALONE):

@@ -36,7 +36,7 @@ class CatboostRuntime(BoosterRuntime):
         if not loss and not meaning:
             self.warnings.append("it was trained with its own objective and answers raw scores: if they tell classes apart, say --outputs logits")
         kind = "classes" if loss in CLASSIFIERS else "labels" if loss in LABELS else "number"
-        return Cat(model, kind, loss, threads, meaning)
+        return Cat(model, kind, loss, threads, meaning), model
 
     def configure(self, signature):
         """As every runtime of boosters; texts and numbers of one row stand side by side."""

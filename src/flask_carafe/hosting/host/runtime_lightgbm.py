@@ -38,7 +38,7 @@ class LightgbmRuntime(BoosterRuntime):
         if version_tuple(lightgbm.__version__) >= (4, 0):
             options["validate_features"] = False  # the names were put in order already
         kind = "number" if meaning else "second" if objective == "binary" else "classes" if objective in ONE_OF_MANY else "number"
-        return Booster(lambda batch: booster.predict(batch, **options), kind, max(2, int(header.get("num_class", 1))))
+        return Booster(lambda batch: booster.predict(batch, **options), kind, max(2, int(header.get("num_class", 1)))), booster
 
 
 def header_of(data):

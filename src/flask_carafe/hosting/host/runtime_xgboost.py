@@ -41,7 +41,7 @@ class XgboostRuntime(BoosterRuntime):
         is_raw = meaning == "logits" or objective == "multi:softmax"  # which else gives the class alone
         ask = asker(booster, learner["gradient_booster"]["name"] != "gblinear", is_raw, threads)
         scores = (lambda batch: softmax(ask(batch))) if is_raw and meaning != "logits" else ask
-        return Booster(scores, "number" if meaning else kind, count)
+        return Booster(scores, "number" if meaning else kind, count), booster
 
     def _tell_newer(self, data):
         """Record the version in the file where it is later than the one here: XGBoost vouches for older files only."""

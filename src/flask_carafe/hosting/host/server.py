@@ -14,7 +14,7 @@ import struct
 import sys
 import time
 
-from . import birth, calls, memory, streams, wire
+from . import birth, calls, measure, memory, streams, wire
 from .loading import explain, load
 from .refusal import LoadError
 
@@ -193,6 +193,8 @@ class Server(object):
                 return self._load(message)
             if op == "configure":
                 return self._configure(message)
+            if op in ("convert", "measure"):
+                return self._examined(op, message)
             if op == "status":
                 return self._status()
             if op == "stop":
@@ -232,6 +234,23 @@ class Server(object):
         self.max_batch_rows = max(1, int(message.get("max_batch_rows") or 256))
         self.orphan_s, self.armed_at = max(self.orphan_s, 0.003 * float(message.get("timeout_ms") or 0)), -1e9
         return {"ok": True}
+
+    def _examined(self, op, message):
+        """What is done with a configured model before it serves: converted, or timed."""
+        if self.layout is None:
+            raise LoadError("not_configured", "no model is configured yet")
+        signal.setitimer(signal.ITIMER_REAL, 0)  # as in loading
+        try:
+            if op == "measure":
+                return {"ok": True, "us": measure.measure(self.model, self.layout, message.get("rows") or (1,))}
+            from .convert import convert
+
+            return dict(convert(self.model, message.get("width", "float64")), ok=True)
+        except ImportError as exc:
+            raise explain(exc)
+        finally:
+            birth.quiet_signals()
+            self.armed_at = -1e9
 
     def _status(self):
         return {

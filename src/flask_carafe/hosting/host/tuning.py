@@ -3,6 +3,8 @@
 import os
 import sys
 
+from . import wrappers
+
 MOST_VISITED = 20000
 SIMPLE = (str, bytes, int, float, bool, type(None))
 
@@ -21,7 +23,7 @@ def before_loading():
 
 def after_loading(objects, threads):
     """Compute on ``threads`` threads, and let nothing inside start workers of its own."""
-    single_jobs(objects)
+    single_jobs(objects, threads)
     if threads > 1:
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             os.environ[name] = str(threads)
@@ -33,8 +35,8 @@ def after_loading(objects, threads):
             sys.stderr.write("host: threadpoolctl is not installed, so the model computes on one thread\n")
 
 
-def single_jobs(objects):
-    """Set ``n_jobs`` to 1 on all estimators inside ``objects``: a pool for one row costs ten times the row."""
+def single_jobs(objects, threads):
+    """Set ``n_jobs`` to 1 on all estimators inside ``objects``: a pool for one row costs ten times the row. Boosted trees get ``threads``."""
     seen, todo = set(), list(objects)
     while todo and len(seen) < MOST_VISITED:
         one = todo.pop()
@@ -46,7 +48,7 @@ def single_jobs(objects):
         elif isinstance(one, (list, tuple)):
             todo += _few(one)
         elif type(one).__module__.split(".")[0] not in ("numpy", "pandas", "scipy", "builtins") and not isinstance(one, type):
-            todo += _settle(one)
+            todo += _settle(one, threads)
 
 
 def _few(items):
@@ -57,10 +59,12 @@ def _few(items):
     return items
 
 
-def _settle(one):
+def _settle(one, threads):
     inside = getattr(one, "__dict__", None)
     if not isinstance(inside, dict):
         return []
     if inside.get("n_jobs") not in (None, 1):
         inside["n_jobs"] = 1
+    if wrappers.library_of(one):
+        wrappers.limit_threads(one, threads)
     return [value for value in inside.values() if not isinstance(value, SIMPLE)]

@@ -3,7 +3,9 @@
 A wrapper is told by the library that its class comes from, so nothing here is imported before a model has brought it.
 """
 
-from .fields import class_names
+import functools
+
+from .fields import class_names, peek
 
 WRAPPERS = {"LGBM": "lightgbm", "XGB": "xgboost", "CatBoost": "catboost"}
 BARE = {"lightgbm": "booster.save_model('model.txt')", "xgboost": "booster.save_model('model.json')"}
@@ -25,6 +27,20 @@ def _package(model):
 def bare(model):
     """How to save ``model`` where it is a library's own Booster, which is not asked as an estimator is; else empty."""
     return BARE.get(_package(model), "") if type(model).__name__ == "Booster" else ""
+
+
+def limit_threads(model, threads):
+    """Compute on ``threads`` threads: LightGBM takes all of them unless told, XGBoost those of its training, CatBoost all at each call."""
+    library = library_of(model)
+    if library == "lightgbm":
+        model.n_jobs = threads
+    elif library == "xgboost" and peek(model, "_Booster") is not None:
+        model.n_jobs = threads
+        model.get_booster().set_param({"nthread": threads})
+    elif library == "catboost":
+        for name in ("predict", "predict_proba"):
+            if callable(getattr(model, name, None)):
+                setattr(model, name, functools.partial(getattr(model, name), thread_count=threads))
 
 
 def refine(model, columns):
