@@ -114,7 +114,8 @@ class Trial:
             raise LoadFailed(f"{text.rstrip('.')}.", python_names(self.spec.files[0]))
         if error.get("code") in LOAD_HINTS:  # no question of versions
             raise LoadFailed(f"{text.rstrip('.')}.", LOAD_HINTS[error["code"]])
-        self.refuse(LoadFailed, text)
+        is_absent = error.get("code") == "missing_module" and not difference(self.survey) and not era(self.survey)
+        self.refuse(LoadFailed, text, "Install it beside Carafe, into the same environment." if is_absent else "")
 
     def refuse(self, kind: type[ArtifactRefused], text: str, hint: str = "") -> NoReturn:
         """Raise ``kind`` with the versions in the file and here, where they differ: most such failures come of that."""
@@ -304,7 +305,6 @@ LOAD_HINTS = {
     "no_predict": "Save the fitted model itself, as in joblib.dump(model, 'model.joblib'); name preprocessing steps before it.",
     "needs_input": "Say it with --input: image:28x28:L, tensor:3x224x224, vector:64, vector:128:int64 for tokens; or name the numbers with --fields.",
     "wrong_option": "Leave out what does not fit, or export the model once more.",
-    "missing_module": "Install it beside Carafe, into the same environment.",
     "bare_booster": "LightGBM's text and XGBoost's JSON are served as they are.",
     "wrong_format": "Name the files that a fitted model was saved to.",
 }
