@@ -35,7 +35,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     simple(folder / "simple.onnx")
     save(iris(), folder / "iris.joblib")
     (folder / "joined.py").write_text(JOINED)
-    server = start_server(folder, "iris=iris.joblib", "simple=simple.onnx", "joined=joined.py:joined")
+    server = start_server(folder, "iris=iris.joblib", "simple=simple.onnx", "joined=joined.py:joined", workers=1)
     yield server
     stop_server(server)
 

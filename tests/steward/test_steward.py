@@ -67,6 +67,23 @@ def test_a_model_that_is_refused_says_why_and_the_others_serve(home: Any) -> Non
     home.drive(test)
 
 
+def test_an_unloaded_model_stays_away_until_it_is_loaded_or_a_person_serves_it_again(home: Any) -> None:
+    async def test() -> None:
+        await home.link.declare([home.spec()], "")
+        first = await home.until(is_ready)
+        reply = await home.link.ask({"op": "unload", "model": "triple"})
+        assert reply["entry"]["state"] == "unloaded" and not reply["entry"]["hosts"]
+        await home.link.declare([home.spec()], "")  # as a worker or a command does that meets this steward anew
+        assert (await home.link.ask({"op": "status"}))["models"][0]["state"] == "unloaded"
+        loaded = (await home.link.ask({"op": "load", "model": "triple"}))["entry"]
+        assert loaded["state"] == "ready" and loaded["version"] == first["version"] and host_of(loaded) != host_of(first)
+        await home.link.ask({"op": "unload", "model": "triple"})
+        await home.link.declare([home.spec()], "", fresh=True)
+        await home.until(is_ready)
+
+    home.drive(test)
+
+
 def test_a_killed_host_is_told_at_once_and_back_within_a_second(home: Any) -> None:
     async def test() -> None:
         await home.link.declare([home.spec()], "")
