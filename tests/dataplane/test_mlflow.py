@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import joblib
 import pytest
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
 
 from dataplane.conftest import Answer, Server
 from flask_carafe.dataplane.dialects.mlflow import KEYS, MLflow, read_json
@@ -194,3 +197,13 @@ def test_a_refusal_arrives_with_status_400(server):
     answer = invoke(server, {"inputs": [[5.1, "x", 1.4, 0.2]]})
     assert (answer.status, answer.json["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
     assert answer.json["details"][0]["field"] == "feature_2"
+
+
+def test_a_folder_that_mlflow_wrote_is_served_in_its_place(start, tmp_path):
+    (tmp_path / "flowers").mkdir()
+    x, y = load_iris(return_X_y=True)
+    joblib.dump(LogisticRegression(max_iter=500).fit(x, y), tmp_path / "flowers" / "model.pkl")
+    (tmp_path / "flowers" / "MLmodel").write_text(
+        "flavors:\n  sklearn: {pickled_model: model.pkl, serialization_format: joblib}\nmlflow_version: 3.17.2\n"
+    )
+    assert invoke(start("flowers", workers=1), {"inputs": FLOWERS}).json == {"predictions": [0, 2]}

@@ -12,6 +12,7 @@ import click
 from ..access import may_listen
 from ..artifacts.hints import nearest
 from ..artifacts.intake import opened
+from ..artifacts.mlflow import is_mlflow
 from ..artifacts.spec import ModelSpec, from_options, limited, located
 from ..config import Settings
 from ..errors import ConfigError
@@ -62,7 +63,7 @@ def run(settings: Settings, specs: Sequence[ModelSpec], *, named: Sequence[str] 
     specs = [limited(spec, settings) for spec in specs]
     for spec in specs:
         for path in files_of(spec):
-            with opened(path):
+            with opened(Path(path) / "MLmodel" if is_mlflow(path) else path):
                 pass  # a file that is not there is told before anything is started
     return asyncio.run(Serving(settings, specs, named=named, default=default, errand=errand).run())
 
