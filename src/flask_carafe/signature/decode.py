@@ -73,13 +73,17 @@ class Decoder:
         """One JSON object (by name) or list (by position) a line."""
         return tabular.read_ndjson(body, self._checker)
 
+    def count(self, n: int) -> None:
+        """:raises TooManyRows, InvalidInput: more rows than one request may have, or none."""
+        self._checker.count(n)
+
     def columns(self, columns: Mapping[str, Sequence[Any]], n: int) -> Rows | Pending:
         """Values as JSON would hold them, by field: ``n`` in each column, None where one is missing; a :class:`Blob` is a file's bytes."""
         return self._checker.columns(columns, n)
 
     def numbers(self, values: Sequence[float], n: int) -> Rows | None:
         """``n`` rows of :attr:`block`'s width, row-major, NaN where one is missing; None when :meth:`columns` must look at them."""
-        self._checker.count(n)
+        self.count(n)
         return self.block.rows(values, n)
 
     def table(self, body: bytes, format: str) -> PendingTable:

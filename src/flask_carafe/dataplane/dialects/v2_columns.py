@@ -68,13 +68,20 @@ def to_rows(model: Model, tensors: Sequence[Tensor]) -> Rows | Pending:
     for tensor in tensors:
         if tensor.content_type not in CONTENT_TYPES:
             raise wrong(tensor.name, f"have a content_type that is known here ({', '.join(CONTENT_TYPES[1:])})", repr(tensor.content_type[:30]))
+    n = _batch(tensors)
+    decoder.count(n)
     block = _block(signature, tensors, decoder.block.width)
-    if block is not None:
-        rows = decoder.numbers(block.values, block.shape[0])
-        if rows is not None:
-            return rows
-    columns = _columns(signature, tensors)
-    return decoder.columns(columns, tensors[0].shape[0])
+    rows = None if block is None else decoder.numbers(block.values, n)
+    return rows or decoder.columns(_columns(signature, tensors), n)
+
+
+def _batch(tensors: Sequence[Tensor]) -> int:
+    """How many rows there are, the same in every tensor."""
+    first = tensors[0]
+    for tensor in tensors:
+        if tensor.shape[0] != first.shape[0]:
+            raise wrong(tensor.name, f"have {first.shape[0]:,} rows as {name_of(first.name)}", f"{tensor.shape[0]:,}")
+    return first.shape[0]
 
 
 def _block(signature: Signature, tensors: Sequence[Tensor], width: int) -> Tensor | None:
@@ -109,9 +116,6 @@ def _by_field(signature: Signature, tensors: Sequence[Tensor]) -> list[tuple[str
     for tensor in tensors:
         if tensor.name not in known and signature.extra == "forbid":
             raise _unknown(tensor, list(known))
-        if tensor.shape[0] != tensors[0].shape[0]:
-            first = f"{tensors[0].shape[0]:,} rows as {name_of(tensors[0].name)}"
-            raise wrong(tensor.name, f"have {first}", f"{tensor.shape[0]:,}")
     return [(tensor.name, tensor, known.get(tensor.name)) for tensor in tensors]
 
 
