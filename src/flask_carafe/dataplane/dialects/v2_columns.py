@@ -6,6 +6,7 @@ One tensor ``[n, k]`` holds whole rows of a model of ``k`` fields, whatever its 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from difflib import get_close_matches
 from math import prod
@@ -107,8 +108,8 @@ def _by_field(signature: Signature, tensors: Sequence[Tensor]) -> list[tuple[str
     fields, names = signature.fields, [tensor.name for tensor in tensors]
     known = {field.name: field for field in fields}
     if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise wrong(twice, "stand once among the inputs", f"{names.count(twice)} of them")
+        twice, times = Counter(names).most_common(1)[0]
+        raise wrong(twice, "stand once among the inputs", f"{times} of them")
     if len(tensors) == len(fields) and known.keys().isdisjoint(names) and (len(fields) == 1 or not signature.named):
         return [(field.name, tensor, field) for field, tensor in zip(fields, tensors, strict=True)]
     if known.keys().isdisjoint(names):
