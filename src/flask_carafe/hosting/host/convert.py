@@ -122,7 +122,12 @@ def graph_of(model, runtime, width):
     last = final(model)
     unnamed = convert_parts.nameless(last.get_booster()) if library_of(last) == "xgboost" else contextlib.nullcontext()
     with convert_parts.blank_is_missing(model), unnamed:
-        return convert_sklearn(model, initial_types=inputs, options=options, target_opset=OPSETS)
+        try:
+            return convert_sklearn(model, initial_types=inputs, options=options, target_opset=OPSETS)
+        except NameError as exc:
+            if "zipmap" not in str(exc):
+                raise
+            return convert_sklearn(model, initial_types=inputs, target_opset=OPSETS)  # one without probabilities has no such option
 
 
 def tensor_of(one, number, data_types):
