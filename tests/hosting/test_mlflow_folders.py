@@ -193,3 +193,7 @@ def test_a_network_takes_the_tensor_that_the_signature_declares(bench: Bench, tm
     schema = [{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 2, 3]}}]
     folder = written(tmp_path / "m", {"pytorch": {"model_data": "data", "pytorch_version": "2.13.0+cpu"}}, schema)
     assert bench.answer([{"values": [[1, 2, 3], [4, 5, 6]]}], folder)["prediction"] == [3.5]
+    bare, by_hand = folder / "data" / "model.pth", {"pixels": {"kind": "tensor", "shape": [1, 4]}}
+    with pytest.raises(LoadFailed, match="what one row is"):
+        bench.admit(bare)
+    assert bench.answer([{"pixels": [[1, 2, 3, 6]]}], bare, fields=by_hand)["prediction"] == [3]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from ..artifacts.inspection import Survey, survey
+from ..artifacts.mlflow import Declared
 from ..artifacts.spec import ModelSpec
 from ..artifacts.torchzip import TorchFacts
 from ..artifacts.verdict import Verdict
@@ -98,12 +100,22 @@ def tensor_options(spec: ModelSpec, found: Survey) -> dict[str, Any]:
     torch = found.files[0].torch or TorchFacts()
     mlflow = found.files[0].mlflow
     declared = mlflow.inputs if mlflow else ()
-    tensors = [one for one in declared if len(one.shape) > 1 and min(one.shape[1:]) > 0]
     facts = {
-        "inputs": msgspec.to_builtins([hint for hint in spec.inputs if hint.kind in ("image", "vector", "tensor")]),
-        "traced": [{"shape": one.shape[1:], "dtype": one.dtype} for one in torch.inputs]
-        or [{"shape": one.shape[1:], "dtype": one.type} for one in tensors if len(tensors) == len(declared)],
+        "inputs": msgspec.to_builtins([hint for hint in spec.inputs if hint.kind in ("image", "vector", "tensor")]) or _shaped_by_hand(spec),
+        "traced": [{"shape": one.shape[1:], "dtype": one.dtype} for one in torch.inputs] or _declared_tensors(declared),
         "whole": torch.needs_code,
         "fields": len(spec.fields) or sum(1 for one in declared if not one.shape),
     }
     return {key: value for key, value in facts.items() if value}
+
+
+def _declared_tensors(declared: Sequence[Declared]) -> list[dict[str, Any]]:
+    """Tensors of a signature of MLflow, where all that it declares are tensors of numbers whose sizes are known."""
+    known = [one for one in declared if len(one.shape) > 1 and min(one.shape[1:]) > 0 and one.type.startswith(("float", "int", "bool"))]
+    return [{"shape": one.shape[1:], "dtype": one.type} for one in known] if len(known) == len(declared) else []
+
+
+def _shaped_by_hand(spec: ModelSpec) -> list[dict[str, Any]]:
+    """Vectors and tensors that ``fields`` describes: ``{pixels: {kind: vector, shape: [64]}}``."""
+    facts = spec.fields.items() if isinstance(spec.fields, dict) else ()
+    return [{"kind": "tensor", "field": name, "shape": list(one["shape"])} for name, one in facts if isinstance(one, dict) and one.get("shape")]
