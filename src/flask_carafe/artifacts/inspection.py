@@ -195,7 +195,7 @@ def inspect(stored: Stored) -> Inspection:
     if sniffed.kind == "skops":
         return msgspec.structs.replace(facts, skops=read_skops(stored.path))
     if sniffed.kind in NATIVE_KINDS:
-        return msgspec.structs.replace(facts, native=read_native(stored.path, sniffed.kind))
+        return msgspec.structs.replace(facts, native=read_native(stored.path, sniffed.kind, stored.name))
     if sniffed.kind in ("keras", "hdf5"):
         return msgspec.structs.replace(facts, keras=read_keras(stored.path, sniffed.kind))
     if sniffed.kind in ("torchscript", "torchexport", "torch"):

@@ -20,16 +20,16 @@ INPUTS = re.compile(rb'num_feature(?:"\s*:\s*"|SL.{8})(\d+)', re.DOTALL)
 MOST_HEADER = 64 << 20  # names and ranges of some million inputs
 
 
-def read_native(path: str, kind: str) -> str:
-    """What the file holds, in a few words.
+def read_native(path: str, kind: str, name: str) -> str:
+    """What the file holds, in a few words; ``name`` is what people call it.
 
     :raises LoadFailed: it is cut short.
     """
     with opened(path) as file:
-        return READERS[kind](file, path)
+        return READERS[kind](file, name)
 
 
-def _lightgbm(file: BinaryIO, path: str) -> str:
+def _lightgbm(file: BinaryIO, name: str) -> str:
     """``LightGBM model, binary, 100 trees of 4 inputs``; the header tells how long the text of each tree is."""
     head = file.read(MOST_HEADER)
     start = head.find(b"\nTree=") + 1
@@ -37,18 +37,18 @@ def _lightgbm(file: BinaryIO, path: str) -> str:
     sizes = [int(size) for size in facts.get(b"tree_sizes", b"").split() if size.isdigit()]
     file.seek(start + sum(sizes))
     if (sizes or not start) and b"end of trees" not in (file.read(12) if sizes else head):
-        raise LoadFailed(f"{path} is not whole: it ends before the last of its trees.", SAVE_AGAIN)
+        raise LoadFailed(f"{name} is not whole: it ends before the last of its trees.", SAVE_AGAIN)
     objective = facts.get(b"objective", b"").split(b" ")[0].decode("ascii", "replace") or "an objective of its own"
     return f"LightGBM model, {objective}, {_count(len(sizes), 'tree')} of {_count(len(facts.get(b'feature_names', b'').split()), 'input')}"
 
 
-def _xgboost(file: BinaryIO, path: str) -> str:
+def _xgboost(file: BinaryIO, name: str) -> str:
     """``XGBoost 3.2.0 model, binary:logistic, 4 inputs``: the last that is written, in JSON and UBJSON alike."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - TAIL_BYTES))
     tail = file.read().rstrip()
     if not tail.endswith(b"}"):
-        raise LoadFailed(f"{path} is not whole: it ends in the middle.", SAVE_AGAIN)
+        raise LoadFailed(f"{name} is not whole: it ends in the middle.", SAVE_AGAIN)
     version, objective, inputs = VERSION.search(tail), OBJECTIVE.search(tail), INPUTS.findall(tail)
     wrote = f"XGBoost {_dotted(version)}" if version else "XGBoost"
     facts = [f"{wrote} model", objective[1].decode() if objective else "", _count(int(inputs[-1]), "input") if inputs else ""]
@@ -60,12 +60,12 @@ def _dotted(version: re.Match[bytes]) -> str:
     return ".".join(str(int(number)) for number in numbers)
 
 
-def _catboost(file: BinaryIO, path: str) -> str:
+def _catboost(file: BinaryIO, name: str) -> str:
     """The file tells how long its trees are; what they hold is told by the library."""
     head = file.read(8)
     size = file.seek(0, os.SEEK_END)
     if len(head) < 8 or size < 8 + int.from_bytes(head[4:], "little"):
-        raise LoadFailed(f"{path} is not whole: it ends before the last of its trees.", SAVE_AGAIN)
+        raise LoadFailed(f"{name} is not whole: it ends before the last of its trees.", SAVE_AGAIN)
     return "CatBoost model"
 
 
