@@ -79,7 +79,7 @@ def test_mlflows_client_sends_arrays_frames_and_lists(server, clients_python, la
     assert version == server.ask("GET", "/version").body.decode()
     assert said == [labels] * 3
     assert "error code 400" in refused
-    assert "There is no field 'sepal length'" in refused
+    assert "there is no field 'sepal length'" in refused
 
 
 def test_kserves_client_speaks_v1(server, clients_python, labels):
