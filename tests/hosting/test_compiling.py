@@ -155,6 +155,12 @@ def test_what_cannot_be_converted_is_refused_with_a_reason(bench: Bench, tmp_pat
     assert "Leave compile out" in refusal.value.hint
 
 
+def test_a_model_of_pictures_is_refused_with_a_reason(bench: Bench, tmp_path: Path) -> None:
+    path = saved(LogisticRegression().fit(RNG.rand(20, 64), [0, 1] * 10), tmp_path)
+    with pytest.raises(CompileRefused, match="is image, and such models are not converted"):
+        bench.admit(path, input="image:8x8:L", compile="onnx")
+
+
 SIGNATURE = Signature(fields=(Field(name="age", kind="number"),), outputs=(
     Output(name="prediction", kind="category", dtype="int64", classes=("no", "yes")),
     Output(name="probabilities", role="probabilities", width=2, classes=("no", "yes")),

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 FILE = "compiled.onnx"
 WIDTHS = ("float64", "float32")
 MODULES = ("onnxruntime",)
+KINDS = ("number", "integer", "boolean", "category")  # what rows are made up of
 SIZES = (1, 64)  # rows of the frames that are timed
 LIBRARIES = ("scikit-learn", "lightgbm", "xgboost", "xgboost-cpu", "skl2onnx", "onnxmltools", "onnx", "onnxruntime", "numpy", "Flask-Carafe")
 HINT = "Leave compile out to serve the model as it is."
@@ -129,6 +130,9 @@ class Compiling:
 
         :raises CompileRefused: it cannot be converted, or answers otherwise than the model.
         """
+        strange = next((field for field in self.admission.signature.fields if field.kind not in KINDS), None)
+        if strange is not None:
+            raise CompileRefused(f"It cannot be compiled: its field {strange.name} is {strange.kind}, and such models are not converted.", HINT)
         first: CompileRefused | None = None
         for width in WIDTHS:
             handle = None
