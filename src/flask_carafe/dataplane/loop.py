@@ -10,7 +10,7 @@ import gc
 import logging
 import os
 from asyncio import current_task
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from functools import partial
 from time import monotonic
@@ -39,12 +39,17 @@ LARGE_BYTES = 256 << 10
 LIVE: Reply = (200, [("content-type", "application/json"), ("cache-control", "no-store")], b'{"status":"alive"}')
 
 
-def watch(protocol: Any, waiting: asyncio.Task[Any] | None) -> None:
-    """See from now on whether the client is still there, until the task that waits for its answer has ended; cancel that when it has left."""
+def watch(protocol: Any, waiting: asyncio.Task[Any] | None, leave: Callable[[], None] | None = None) -> None:
+    """See from now on whether the client is still there, until the task that waits for its answer has ended; cancel that when it has left.
+
+    :param leave: called then as well.
+    """
     assert waiting is not None  # requests are answered in tasks
 
     async def gone() -> None:
         await protocol.client_disconnect()
+        if leave is not None:
+            leave()
         waiting.cancel()
 
     watcher = asyncio.get_running_loop().create_task(gone())

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..errors import OutputInvalid, WrongMediaType
-from ..operations.predict import answer_body
+from ..operations.predict import answer_json
 from ..serving.media import TABLES
 from ..serving.request import Answer
 from ..serving.table import Model, RoutingTable
@@ -135,7 +135,7 @@ def write_answer(  # noqa: PLR0917 - on the request path, where keywords cost
             table = _as_table(model, answer, accept, headers)
             if table is not None:
                 return 200, headers, table
-        return 200, headers, encode(answer_body(model, answer, scalar, prediction_id))
+        return 200, headers, answer_json(model, answer, scalar, prediction_id)
     except (TypeError, ValueError, RecursionError) as exc:
         raise OutputInvalid(model.entry.name, NO_JSON) from exc
 

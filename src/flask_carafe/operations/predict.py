@@ -5,6 +5,8 @@ from __future__ import annotations
 from time import monotonic
 from typing import Any
 
+import msgspec
+
 from ..errors import CarafeError
 from ..serving.asking import ask_blocking
 from ..serving.request import Answer
@@ -13,6 +15,8 @@ from ..signature import Rows
 from ..signature.pending import Pending
 from ..state import CarafeState
 from .failures import checked
+
+encode = msgspec.json.Encoder().encode
 
 
 class Prediction:
@@ -42,6 +46,19 @@ def answer_body(model: Model, answer: Answer, scalar: bool, prediction_id: str) 
     if model.entry.unverified:
         body["unverified"] = model.entry.unverified
     return body
+
+
+def answer_json(model: Model, answer: Answer, scalar: bool, prediction_id: str) -> bytes:
+    """:func:`answer_body` as JSON.
+
+    :raises TypeError: a function of the app gave something that is no JSON (and ValueError, RecursionError).
+    """
+    encoder, entry = model.usable_encoder(), model.entry
+    if answer.n == 1 and encoder.line is not None and not entry.unverified:
+        text = encoder.line(answer.columns, answer.start, scalar)
+        if text is not None:
+            return text + model.said + prediction_id.encode() + b'"}'
+    return encode(answer_body(model, answer, scalar, prediction_id))
 
 
 def predict(state: CarafeState, model: Model, rows: Rows | Pending, *, timeout_s: float | None = None, door: str = "python") -> Prediction:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from _thread import allocate_lock
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ from ..signature.unpack import values as unpacked
 from .engine import Engine
 from .functions import plain
 from .media import decode_media, write_table
-from .request import Answer, told_s
+from .request import Answer, Watch, told_s
 from .streaming import collect, collect_blocking
 from .table import Model
 from .threads import GUEST_S
@@ -26,12 +26,12 @@ GRACE_S = 0.5  # a thread waits this much longer than its deadline before it sto
 
 
 def ask(  # noqa: PLR0917 - on the request path, where keywords cost
-    engine: Engine, model: Model, rows: Rows | Pending, deadline: float, watch: Callable[[], None] | None = None, id: str = ""
-) -> Coroutine[Any, Any, Answer]:
+    engine: Engine, model: Model, rows: Rows | Pending, deadline: float, watch: Watch | None = None, id: str = ""
+) -> Awaitable[Answer]:
     """Run ``rows`` through ``model``; on the engine's loop. Awaited at once; a plain function, to save a coroutine.
 
     :param deadline: on the clock of :func:`time.monotonic`.
-    :param watch: called once if the answer takes long, to look whether the client is still there.
+    :param watch: called once if the answer takes long, to look whether the client is still there; see :class:`Request`.
     :param id: the prediction's, for the journal.
     :raises CarafeError: what became of the request in place of an answer.
     """
@@ -45,7 +45,7 @@ def ask(  # noqa: PLR0917 - on the request path, where keywords cost
 
 
 async def _ask_with_files(  # noqa: PLR0917
-    engine: Engine, model: Model, rows: Pending, deadline: float, watch: Callable[[], None] | None, id: str
+    engine: Engine, model: Model, rows: Pending, deadline: float, watch: Watch | None, id: str
 ) -> Answer:
     return await ask(engine, model, await decode_media(engine, model, rows, deadline), deadline, watch, id)
 
@@ -159,7 +159,7 @@ def _call_noted(engine: Engine, model: Model, rows: Rows, id: str) -> Answer:
 
 
 async def _collect_noted(  # noqa: PLR0917
-    engine: Engine, model: Model, rows: Rows, deadline: float, watch: Callable[[], None] | None, id: str
+    engine: Engine, model: Model, rows: Rows, deadline: float, watch: Watch | None, id: str
 ) -> Answer:
     began = monotonic()
     return _noted(engine, model, rows, id, began, await collect(engine, model, rows, deadline, watch))

@@ -22,7 +22,7 @@ from .admission import Places
 from .connection import Connection
 from .lane import Lane
 from .link import Link
-from .request import Answer, Request
+from .request import Answer, Request, Watch
 from .streams import Streams
 from .table import HostAddress, Media, Model, RoutingTable, TableData
 from .threads import Crew, Seats
@@ -278,19 +278,13 @@ class Engine:
             asyncio.get_running_loop().call_at(deadline, request.expire)
         return request
 
-    async def answer(self, lane: Lane, rows: Rows, deadline: float, watch: Callable[[], None] | None = None, id: str = "") -> Answer:
-        """:meth:`submit`, and wait for what becomes of it; on the loop.
+    def answer(self, lane: Lane, rows: Rows, deadline: float, watch: Watch | None = None, id: str = "") -> asyncio.Future[Answer]:
+        """:meth:`submit`, and a future of what becomes of it; on the loop. No coroutine, to save one for each prediction.
 
-        :raises CarafeError: what became of the request in place of an answer.
+        :param watch: see :class:`Request`; who cancels the future leaves the row to be computed.
+        :raises CarafeError: as :meth:`submit`; the future has the other errors.
         """
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         request = self.submit(lane, rows, deadline, future.set_result, id)
-        request.watch = watch
-        try:
-            outcome = await future
-        except asyncio.CancelledError:
-            request.ended = True
-            raise
-        if isinstance(outcome, BaseException):
-            raise outcome
-        return outcome  # type: ignore[no-any-return]
+        request.fail, request.watch = future.set_exception, watch
+        return future

@@ -12,6 +12,8 @@ from ..errors import DeadlineExceeded
 from ..hosting.frames import Column, RowError
 from ..signature import Chunk, Rows
 
+# Told to look whether the client is still there: when it has left, the function that it is given is to be called.
+Watch = Callable[[Callable[[], None] | None], None]
 SLOW_S = 0.05  # after this long we look whether the client is still there
 
 
@@ -37,8 +39,9 @@ class Request:
 
     at = 0  # the next piece to send
     ended = False
-    watch: Callable[[], None] | None = None  # called once if the answer takes long: see whether the client is still there
+    watch: Watch | None = None  # called once if the answer takes long
     parts: dict[int, Answer] | None = None
+    fail: Callable[[BaseException], None] | None = None  # called in place of ``done`` with an exception
 
     def __init__(  # noqa: PLR0917 - on the request path, where keywords cost
         self, rows: Rows, pieces: Sequence[Rows], size: int, deadline: float, now: float, done: Callable[[Any], None], id: str = ""
@@ -50,9 +53,13 @@ class Request:
         if not self.ended:
             self.ended = True
             try:  # noqa: SIM105 - a context manager costs, and this is the request path
-                self.done(outcome)
+                (self.done if self.fail is None or outcome.__class__ is Answer else self.fail)(outcome)
             except InvalidStateError:
                 pass  # its future was cancelled in this very turn of the loop: the client has left
+
+    def leave(self) -> None:
+        """Its client has left: what has not been computed for it never will."""
+        self.ended = True
 
     def expire(self) -> None:
         """Its own clock ran out; what is under way goes on without it."""
@@ -62,7 +69,7 @@ class Request:
         """Have somebody look whether the client is still there, once it has waited for long."""
         if self.watch is not None and now - self.arrived > SLOW_S:
             watch, self.watch = self.watch, None
-            watch()
+            watch(self.leave)
 
     def take(self, piece: int, part: Answer) -> None:
         """Piece number ``piece`` was answered; the last one to come ends the wait, whatever their order."""

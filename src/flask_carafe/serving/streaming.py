@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Coroutine, Generator
 from concurrent.futures import CancelledError
 from contextlib import closing
 from time import monotonic
@@ -16,7 +16,7 @@ from ..hosting.frames import DTYPES, Column
 from ..signature import Rows
 from .engine import Engine
 from .host_stream import END
-from .request import Answer
+from .request import Answer, Watch
 from .streams import Steps, one_row
 from .table import Model
 
@@ -67,7 +67,7 @@ def _iterate_hosted(engine: Engine, model: Model, rows: Rows, deadline: float) -
         loop.call_soon_threadsafe(stream.close)
 
 
-async def collect(engine: Engine, model: Model, rows: Rows, deadline: float, watch: Callable[[], None] | None = None) -> Answer:
+async def collect(engine: Engine, model: Model, rows: Rows, deadline: float, watch: Watch | None = None) -> Answer:
     """All values of a stream as one answer: the prediction of its row is their list.
 
     :raises AnswerTooLong: there are more than 10,000, or than 16 MiB.
@@ -76,7 +76,7 @@ async def collect(engine: Engine, model: Model, rows: Rows, deadline: float, wat
     stream = await engine.streams.open(model, rows, deadline)
     try:
         if watch is not None:
-            watch()
+            watch(None)
         while (value := await stream.next()) is not END:
             collected.add(value)
     finally:

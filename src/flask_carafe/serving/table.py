@@ -96,6 +96,7 @@ class Model:
         self.call: Call | None = None
         self.streams = signature is not None and signature.streams
         self.version_text = str(entry.version)
+        self.said = b"," + msgspec.json.encode({"model": entry.name, "version": entry.version})[1:-1] + b',"id":"'  # in every answer
 
     @property
     def is_answering(self) -> bool:

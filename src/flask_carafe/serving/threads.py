@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from ..errors import DeadlineExceeded, Overloaded
 from .admission import TRUST, Pace, Places, refusal
-from .request import SLOW_S, told_s
+from .request import SLOW_S, Watch, told_s
 
 T = TypeVar("T")
 GUEST_S = 0.25  # a thread beyond a model's share is lent to it for so long: many threads at once are no harm where answers are quick
@@ -73,7 +73,7 @@ class Crew:
         self.pace = Pace()  # of calls
         self.moved_at = 0.0  # when a call last began to run in a free thread, or ended
 
-    async def run(self, call: Callable[[], T], deadline: float, watch: Callable[[], None] | None = None) -> T:
+    async def run(self, call: Callable[[], T], deadline: float, watch: Watch | None = None) -> T:
         """``call()`` in a thread; past the deadline nobody waits for it, and what has not begun never will.
 
         :param watch: called once if it takes long, to look whether the client is still there.
@@ -88,7 +88,7 @@ class Crew:
         future = self.pool.submit(_timed, call, began)
         self.asked += 1
         future.add_done_callback(lambda done: _tell(loop, lambda: self._ended(done, began)))
-        watching = loop.call_later(SLOW_S, watch) if watch is not None else None
+        watching = loop.call_later(SLOW_S, watch, None) if watch is not None else None
         try:
             async with asyncio.timeout(patience):
                 return await asyncio.wrap_future(future)

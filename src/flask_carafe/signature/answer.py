@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from ..errors import InvalidInput, OutputInvalid
 from .kinds import spell
 from .kinds.datetime import spell_instant
+from .line import line_writer
 from .model import Output, Scalar, Signature
 from .packing import shortest
 
@@ -50,6 +51,7 @@ class Encoder:
         self._manys: list[tuple[str, int, Many]] = []
         self._flat: list[tuple[list[str], Many]] = []
         self._targets: list[tuple[str, int, One]] = []
+        self.line = line_writer(signature.outputs)
         keys: set[str] = set()
         for at, output in enumerate(signature.outputs):
             one = self._one(output)
