@@ -51,13 +51,14 @@ def serve(  # noqa: PLR0917 - on the request path, where keywords cost
         rows, memo = speak.read(model, header, unpacked(said, encoding, state.settings.max_body_bytes) if encoding else said)
         if memo is not None:
             patience = getattr(memo, "timeout_s", None) or patience
+        deadline = monotonic() + patience
         if model.streams and (events := speak.events(model, header, memo, prediction_id, told)) is not None:
-            ready = ready_rows_blocking(state.engine, model, rows, monotonic() + patience)
+            ready = ready_rows_blocking(state.engine, model, rows, deadline)
             return 200, events.headers(), EventBody(Telling(state, model, events, door, began), ready, patience)
         answer = checked(model, ask_blocking(state.engine, model, rows, patience, prediction_id))
         status, headers, written = speak.write(model, answer, rows, memo, prediction_id, told, header)
         if isinstance(written, Unwritten):
-            written = write_table_blocking(state.engine, model, written.records, written.format, began + patience)
+            written = write_table_blocking(state.engine, model, written.records, written.format, deadline)
     except CarafeError as error:
         state.failed(model, door, error, began)
         return speak.error(error, told)

@@ -130,16 +130,17 @@ class LoopDoor:
                 rows, memo = await self._read_beside(speak, model, get, said, encoding)
             if memo is not None:
                 patience = getattr(memo, "timeout_s", None) or patience
+            deadline = monotonic() + patience
             if model.streams and (events := speak.events(model, get, memo, prediction_id, told)) is not None:
                 leaving()
                 sender = Sender(Telling(state, model, events, "loop", began), scope, protocol)
-                return await self._stream(sender, rows, monotonic() + patience, get("origin"))
-            answer = await ask(engine, model, rows, monotonic() + patience, leaving, prediction_id)
+                return await self._stream(sender, rows, deadline, get("origin"))
+            answer = await ask(engine, model, rows, deadline, leaving, prediction_id)
             if answer.errors:
                 checked(model, answer)
             status, sent, written = speak.write(model, answer, rows, memo, prediction_id, told, get)
             if isinstance(written, Unwritten):
-                written = await write_table(engine, model, written.records, written.format, monotonic() + patience)
+                written = await write_table(engine, model, written.records, written.format, deadline)
             body = written
             state.answered(model, "loop", answer.n, monotonic() - began, prediction_id)
         except CarafeError as error:
