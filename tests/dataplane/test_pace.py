@@ -6,11 +6,13 @@ import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from types import SimpleNamespace
 
 import pytest
 
 from flask_carafe.dataplane import pace as room
 from flask_carafe.dataplane.pace import FREE_BYTES, MOST_UNSEEN, Pace, SlowClient, connection_to, queued_bytes
+from flask_carafe.dataplane.stream import Sender
 
 
 @pytest.fixture(params=["127.0.0.1", "::1"])
@@ -81,3 +83,18 @@ def test_a_client_that_cannot_be_seen_has_a_limit():
     asyncio.run(pace.sent_bytes(MOST_UNSEEN))
     with pytest.raises(SlowClient):
         asyncio.run(pace.sent_bytes(1))
+
+
+def test_a_client_that_does_not_read_ends_its_stream_at_any_event(caplog):
+    class Full:
+        async def sent_bytes(self, size: int) -> None:
+            raise SlowClient
+
+    class Transport:
+        async def send_bytes(self, data: bytes) -> None: ...
+
+    sender = Sender(SimpleNamespace(model=SimpleNamespace(entry=SimpleNamespace(name="chatty"))), SimpleNamespace(client=""), None)
+    sender.pace, sender.transport = Full(), Transport()
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(sender._hand(b"event: end\n\n"))
+    assert "chatty does not read" in caplog.text

@@ -105,9 +105,6 @@ class Sender:
             return telling.end(rows)
         except CarafeError as error:
             return telling.error(error)
-        except SlowClient:
-            log.warning("A client of %s does not read; its stream was ended.", telling.model.entry.name)
-            raise asyncio.CancelledError from None
         except Exception:  # the last resort: a fault of ours, told as one
             return telling.unexpected()
 
@@ -115,9 +112,12 @@ class Sender:
         """Hand one event to the server, and wait until the client has room for the next."""
         try:
             await self.transport.send_bytes(event)
+            await self.pace.sent_bytes(len(event))
         except RuntimeError as exc:  # as the server tells that the client has left
             raise asyncio.CancelledError from exc
-        await self.pace.sent_bytes(len(event))
+        except SlowClient:
+            log.warning("A client of %s does not read; its stream was ended.", self.telling.model.entry.name)
+            raise asyncio.CancelledError from None
 
 
 class EventBody:
