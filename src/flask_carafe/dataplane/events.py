@@ -10,11 +10,13 @@ from typing import Any
 
 from ..errors import CarafeError
 from ..operations.failures import log_failure
+from ..serving.media import TABLES
 from ..serving.table import Model
 from .protocol import JSON, Headers, answer_headers, encode, encode_answer, unexpected
 
 EVENT_STREAM = "text/event-stream"
-KINDS = {EVENT_STREAM: True, "text/*": True, "*/*": True, JSON: False, "application/*": False, "text/csv": False, "application/x-ndjson": False}
+OTHERS = (JSON, "application/*", "text/csv", "application/x-ndjson", *TABLES.values())
+KINDS = {EVENT_STREAM: True, "text/*": True, "*/*": True} | dict.fromkeys(OTHERS, False)
 
 
 class Events:
@@ -54,7 +56,11 @@ class Events:
 
 
 def wants_events(accept: str | None) -> bool:
-    """Whether ``Accept`` lets a streamed answer come as events: it does unless it names another format before them."""
+    """Whether ``Accept`` lets a streamed answer come as events: it does unless it names another format before them.
+
+    >>> [wants_events(accept) for accept in (None, "*/*", "application/json, */*", "application/vnd.apache.parquet")]
+    [True, True, False, False]
+    """
     for kind in (accept or "*/*").split(","):
         kind = kind.partition(";")[0].strip().lower()
         if kind in KINDS:
