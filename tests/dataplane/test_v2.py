@@ -120,6 +120,12 @@ def test_a_raw_body_is_the_one_tensor_and_all_outputs_are_binary(server, native)
     assert blobs(server.ask("POST", SENTIMENT, b"great and lovely", raw))["prediction"] == b"\x08\0\0\0positive"
 
 
+def test_generate_takes_one_row_and_loses_none(server):
+    several = server.post("/v2/models/iris/generate", {"features": FLOWERS})
+    assert several.status == 400 and "one row, got 2" in several.json["error"]
+    assert server.post("/v2/models/iris/generate", {"features": FLOWERS[1]}).json["prediction"] == 2
+
+
 def test_outputs_are_those_asked_in_that_order_and_the_id_comes_back(server):
     asked = [{"name": "probabilities", "parameters": {"classification": 2}}, {"name": "predict"}]
     answer = infer(server, IRIS, tensor(FLOWERS, [2, 4]), outputs=asked, id="42")

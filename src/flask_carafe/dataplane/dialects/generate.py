@@ -43,7 +43,10 @@ class Generate(Protocol):
         call = parse(body)
         if not isinstance(call, dict):
             raise InvalidInput("A request to generate is a JSON object.", (), f'For example {{"{TEXT_INPUT}": "…"}}.')
-        return decoder.value(row_of(decoder.signature, call)), Whole(call["id"] if isinstance(call.get("id"), str) else "")
+        rows = decoder.value(row_of(decoder.signature, call))
+        if rows.n != 1:
+            raise InvalidInput(f"A request to generate holds one row, got {rows.n:,}.", (), "Send one request for each row.")
+        return rows, Whole(call["id"] if isinstance(call.get("id"), str) else "")
 
     def write(  # noqa: PLR0917
         self, model: Model, answer: Answer, rows: Rows | Pending, memo: Whole, prediction_id: str, request_id: str, get: Get
