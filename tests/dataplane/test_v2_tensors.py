@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import struct
+import tracemalloc
 from base64 import b64encode
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -286,3 +288,16 @@ def test_errors_of_input_are_400_and_the_others_keep_their_status() -> None:
     errors: list[tuple[CarafeError, int]] = [(InvalidInput("no", ()), 400), (BadRequest("no"), 400), (TooManyRows(2, 1), 413)]
     for error, status in errors:
         assert V2().error(error, "id")[0] == status
+
+
+def test_tensors_that_the_model_ignores_cost_nothing_for_each_row() -> None:
+    model = Model(Entry(name="m", signature=msgspec.structs.replace(PERSON, extra="ignore")), 10_000)
+    unknown = [Tensor(f"unknown_{i}", "FP64", (10_000, 0), []) for i in range(1_000)]
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidInput) as refused:
+            to_rows(model, unknown)
+        assert tracemalloc.get_traced_memory()[1] < 40 << 20
+    finally:
+        tracemalloc.stop()
+    assert {detail.field for detail in refused.value.details} <= {field.name for field in PERSON.fields}

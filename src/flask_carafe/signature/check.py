@@ -79,7 +79,8 @@ class Checker:
                 break
             values.append(read)
         if len(values) < len(self.names) or (self.signature.extra == "forbid" and not self.known.issuperset(columns)):
-            return self.rows(Raw([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)], False))
+            rows: list[Any] = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+            return self.rows(Raw(rows or [{}] * n, False))
         return self._packed(values, n, False)
 
     def _row(self, row: dict[str, Any], position: int, values: list[list[Any]], report: _Report, text: bool) -> None:

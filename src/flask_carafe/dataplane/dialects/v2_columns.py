@@ -100,24 +100,27 @@ def _columns(signature: Signature, tensors: Sequence[Tensor]) -> dict[str, Seque
     if len(tensors) == 1 and len(fields) > 1 and len(one.shape) == 2 and one.shape[1] == len(fields):
         k = len(fields)
         return {field.name: _values(one, field, one.values[at::k]) for at, field in enumerate(fields)}
-    return {name: _column(tensor, field) for name, tensor, field in _by_field(signature, tensors)}
+    return {field.name: _column(tensor, field) for tensor, field in _by_field(signature, tensors)}
 
 
-def _by_field(signature: Signature, tensors: Sequence[Tensor]) -> list[tuple[str, Tensor, Field | None]]:
-    """Each tensor with its field: by name; by position where the model knows no names; the only one whatever it is called."""
+def _by_field(signature: Signature, tensors: Sequence[Tensor]) -> list[tuple[Tensor, Field]]:
+    """Each tensor with its field: by name; by position where the model knows no names; the only one whatever it is called.
+
+    One that is no field is left out where the model ignores what it does not know.
+    """
     fields, names = signature.fields, [tensor.name for tensor in tensors]
     known = {field.name: field for field in fields}
     if len(set(names)) != len(names):
         twice, times = Counter(names).most_common(1)[0]
         raise wrong(twice, "stand once among the inputs", f"{times} of them")
     if len(tensors) == len(fields) and known.keys().isdisjoint(names) and (len(fields) == 1 or not signature.named):
-        return [(field.name, tensor, field) for field, tensor in zip(fields, tensors, strict=True)]
+        return list(zip(tensors, fields, strict=True))
     if known.keys().isdisjoint(names):
         _refuse_shape(signature, tensors)
     for tensor in tensors:
         if tensor.name not in known and signature.extra == "forbid":
             raise _unknown(tensor, list(known))
-    return [(tensor.name, tensor, known.get(tensor.name)) for tensor in tensors]
+    return [(tensor, known[tensor.name]) for tensor in tensors if tensor.name in known]
 
 
 def _refuse_shape(signature: Signature, tensors: Sequence[Tensor]) -> None:
@@ -135,11 +138,9 @@ def _unknown(tensor: Tensor, names: list[str]) -> InvalidInput:
     return InvalidInput(f"There is no input {name!r}.", [Detail(field=name, expected="an input of this model", got="a tensor")], hint)
 
 
-def _column(tensor: Tensor, field: Field | None) -> Sequence[Any]:
+def _column(tensor: Tensor, field: Field) -> Sequence[Any]:
     """One value for each row."""
     n, rest = tensor.shape[0], tensor.shape[1:]
-    if field is None:
-        return [None] * n
     if prod(rest) == 1 and (not field.shape or tensor.datatype == BYTES):
         return _values(tensor, field, tensor.values)
     shapes = {field.shape, picture_shape(field) if field.kind == "image" else field.shape, (field.width,)}
