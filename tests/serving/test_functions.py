@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from flask_carafe.serving.functions import declare
+import pytest
+
+from flask_carafe.serving.functions import declare, plain
 from flask_carafe.signature import schema
 
 
@@ -11,3 +13,10 @@ def test_a_text_has_a_neutral_example_unless_the_function_has_a_default():
         return f"{word}, {city}"
 
     assert schema.example_request(declare("greet", greet).signature) == {"city": "text", "word": "Hello"}
+
+
+@pytest.mark.parametrize("value", ["\ud83d", ["fine", "\udfff"], {"\ud800": 1}])
+def test_half_a_surrogate_pair_is_no_text(value):
+    with pytest.raises(ValueError, match="half of a surrogate pair"):
+        plain(value)
+    assert plain({"😀": "\ud7ff\ue000"}) == {"😀": "\ud7ff\ue000"}

@@ -6,6 +6,7 @@ import datetime as dt
 import enum
 import inspect
 import math
+import re
 import threading
 import types
 import typing
@@ -29,6 +30,7 @@ KINDS: dict[Any, dict[str, Any]] = {
     dt.datetime: {"kind": "datetime", "dtype": "int64", "options": {"unit": "us"}},
 }
 STREAMS = (Iterator, Generator)
+SURROGATE = re.compile("[\ud800-\udfff]")
 OUTPUTS: dict[Any, tuple[str, str]] = {str: ("text", "text"), int: ("integer", "int64"), float: ("number", "float64"), bool: ("boolean", "bool")}
 
 
@@ -198,10 +200,12 @@ def _output(name: str, target: Any, streams: bool) -> Output:
 def plain(value: Any) -> Any:
     """``value`` as texts, numbers, lists and objects; arrays and numpy scalars by their own ``tolist``.
 
-    :raises ValueError: what JSON cannot say: NaN, infinity, other types, nesting without end.
+    :raises ValueError: what JSON cannot say: NaN, infinity, half of a surrogate pair, other types, nesting without end.
     """
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{value} is no number that JSON can say")
+    if isinstance(value, str) and SURROGATE.search(value):
+        raise ValueError("a text holds half of a surrogate pair, which is no character")
     if value is None or type(value) in (str, int, float, bool):
         return value
     if hasattr(value, "tolist"):
@@ -210,7 +214,7 @@ def plain(value: Any) -> Any:
         if isinstance(value, base):
             return str.__str__(value) if base is str else base(value)
     if isinstance(value, Mapping):
-        return {str(key): plain(part) for key, part in value.items()}
+        return {plain(str(key)): plain(part) for key, part in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [plain(part) for part in value]
     if isinstance(value, (dt.datetime, dt.date)):
