@@ -109,6 +109,7 @@ def test_changing_what_is_served_needs_the_token_of_the_home(server):
     refused = [
         (401, {}), (401, {"Authorization": "Bearer " + "x" * 43}), (401, {"Authorization": token.replace("Bearer", "Basic")}),
         (403, {"Authorization": token, "Host": "evil.example"}), (403, {"Authorization": token, "Origin": "https://evil.example"}),
+        (403, {"Authorization": token, "Origin": "http://["}),
         (415, {"Authorization": token, "Content-Type": "text/plain"}),
     ]  # fmt: skip
     for status, headers in refused:
