@@ -10,9 +10,11 @@ from flask_carafe.config import Settings
 from flask_carafe.errors import ConfigError
 from flask_carafe.monitor import Recorder
 from flask_carafe.monitor.journal.export import records
+from flask_carafe.monitor.journal.format import Facts
 from flask_carafe.monitor.journal.library import Wanted, merged
 from flask_carafe.serving.asking import call_local
 from flask_carafe.serving.functions import declare, function_model
+from flask_carafe.serving.lane import Lane
 from flask_carafe.serving.notes import Notes
 
 
@@ -54,3 +56,15 @@ def test_nothing_is_written_where_the_journal_is_off(tmp_path):
     for more in ({"settings": Settings(home=tmp_path, journal=False)}, {"writes": False}, {"journal": "off"}, {"journal": {"sample": 0}}):
         _, found = noted(tmp_path, **more)
         assert not found and not (tmp_path / "journal").exists()
+
+
+def test_a_stream_s_model_keeps_its_number_when_a_new_table_comes(tmp_path):
+    notes = Notes(Settings(home=tmp_path), Recorder(None), writes=True)
+    lane = Lane("greeting", "1", (), (), 1, 1.0)
+    for _ in range(2):  # the same version, of two tables
+        model = function_model(declare("greeting", greet), 100)
+        model.lane = lane
+        rows = model.usable_decoder().value({"name": "Ada", "times": 1})
+        notes.call(model, "id", rows, call_local(model, rows), monotonic())
+    assert notes.journal.number(Facts(name="another", signature=model.signature)) == 1
+    notes.close()

@@ -27,7 +27,8 @@ class Notes:
         self.settings, self.recorder = settings, recorder
         self.journal: Journal | None = None
         self._key = b""
-        self._tapes: weakref.WeakKeyDictionary[Model, Tape | None] = weakref.WeakKeyDictionary()  # of functions of the app
+        # Of lanes, and of functions of the app, which have none: the Model of a host is made anew with each table.
+        self._tapes: weakref.WeakKeyDictionary[Lane | Model, Tape | None] = weakref.WeakKeyDictionary()
         if writes and settings.journal:
             limits = Limits(settings.journal_segment_bytes, settings.journal_segment_s, settings.journal_keep_bytes)
             self.journal = Journal(settings.home / FOLDER, limits, recorder.lost)
@@ -53,7 +54,8 @@ class Notes:
 
     def lane(self, lane: Lane, model: Model) -> None:
         """A lane was made for ``model``."""
-        count, tape = self.recorder.frame, self._tape(model)
+        count = self.recorder.frame
+        tape = self._tapes[lane] = self._tape(model)
 
         def on_frame(sent: Sequence[tuple[Request, int]], asked: bytes, header: Header, body: bytes, sent_at: float, now: float) -> None:  # noqa: PLR0917
             count(lane.name, header.rows, now - sent_at)
@@ -63,10 +65,11 @@ class Notes:
         lane.on_frame = on_frame
 
     def call(self, model: Model, prediction_id: str, rows: Rows, answer: Answer, began: float) -> None:
-        """A function of the app answered ``rows``; in any thread."""
-        if model not in self._tapes:
-            self._tapes[model] = self._tape(model)
-        tape = self._tapes[model]
+        """A function of the app answered ``rows``, or a stream of a host; in any thread."""
+        key = model.lane or model
+        if key not in self._tapes:
+            self._tapes[key] = self._tape(model)
+        tape = self._tapes[key]
         if tape is not None:
             tape.call(prediction_id, rows, answer.columns[0].values, began)
 
