@@ -29,12 +29,17 @@ class Routes:
     """Exact paths to routes, made once for each routing table. Where two protocols share a path the first listed has it."""
 
     def __init__(self) -> None:
-        self.table: RoutingTable | None = None
-        self.paths: dict[str, Route] = {}
+        self.made: tuple[RoutingTable | None, dict[str, Route]] = (None, {})  # both at once: threads may find beside each other
+
+    @property
+    def table(self) -> RoutingTable | None:
+        """The table whose paths were last looked for."""
+        return self.made[0]
 
     def find(self, table: RoutingTable, path: str) -> Route | None:
         """The route of ``path``, given without the application's prefix; None where it is no prediction."""
-        if table is not self.table:
-            self.paths = {path: Route(protocol, model) for protocol in reversed(PROTOCOLS) for path, model in protocol.paths(table)}
-            self.table = table
-        return self.paths.get(path)
+        known, paths = self.made
+        if known is not table:
+            paths = {path: Route(protocol, model) for protocol in reversed(PROTOCOLS) for path, model in protocol.paths(table)}
+            self.made = (table, paths)
+        return paths.get(path)
