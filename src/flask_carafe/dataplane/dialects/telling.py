@@ -7,14 +7,20 @@ from flask import Blueprint, Response, request
 from ...errors import CarafeError
 from ...globals import current_carafe
 from ...serving.ids import request_id
-from ..protocol import Protocol
+from ..protocol import Protocol, Reply
 
 
 def tell_errors(blueprint: Blueprint, speak: Protocol) -> None:
-    """Have what the views of ``blueprint`` raise on purpose told as ``speak`` tells it."""
+    """Have what the views of ``blueprint`` raise on purpose told as ``speak`` tells it, and our own faults as well."""
 
-    def tell(error: CarafeError) -> Response:
-        status, headers, body = speak.error(error, request_id(request.headers.get("X-Request-Id"), current_carafe.ids.next()))
-        return Response(body, status, headers)
+    blueprint.register_error_handler(CarafeError, lambda error: _response(speak.error(error, _told())))
+    blueprint.register_error_handler(500, lambda _: _response(speak.unexpected(_told())))
 
-    blueprint.register_error_handler(CarafeError, tell)
+
+def _response(reply: Reply) -> Response:
+    status, headers, body = reply
+    return Response(body, status, headers)
+
+
+def _told() -> str:
+    return request_id(request.headers.get("X-Request-Id"), current_carafe.ids.next())

@@ -11,20 +11,21 @@ from flask import Blueprint, Response, request
 
 from ... import __version__
 from ...access import Permission, requires
-from ...errors import CarafeError, InvalidInput, NotPermitted
+from ...errors import InvalidInput, NotPermitted
 from ...globals import current_carafe
 from ...monitor.totals import totals
 from ...operations import admin, repository
-from ...serving.ids import request_id
 from ...serving.table import Model
 from ...signature import strict
-from ..protocol import JSON, Reply, encode, unexpected
+from ..protocol import JSON, encode
 from ..views import read_body
+from .telling import tell_errors
 from .v2 import V2
 from .v2_columns import input_specs
 from .v2_outputs import output_specs
 
 blueprint = Blueprint("carafe_v2", __name__)
+tell_errors(blueprint, V2())
 NAME = "carafe"
 EXTENSIONS = ("binary_tensor_data", "classification", "generate", "model_repository", "statistics")
 PLATFORMS = {"scikit-learn": "sklearn", "onnx": "onnx_onnxv1", "torch": "pytorch_torchscript"}
@@ -32,27 +33,6 @@ PLATFORMS = {"scikit-learn": "sklearn", "onnx": "onnx_onnxv1", "torch": "pytorch
 
 def said(body: Any, status: int = 200) -> Response:
     return Response(encode(body), status, {"Cache-Control": "no-store"}, content_type=JSON)
-
-
-@blueprint.errorhandler(CarafeError)
-def refused(error: CarafeError) -> Response:
-    """Errors of these routes, as the protocol has them."""
-    return _response(V2().error(error, _told()))
-
-
-@blueprint.errorhandler(500)
-def failed(_: Exception) -> Response:
-    """Our own fault."""
-    return _response(unexpected(_told()))
-
-
-def _response(reply: Reply) -> Response:
-    status, headers, body = reply
-    return Response(body, status, headers)
-
-
-def _told() -> str:
-    return request_id(request.headers.get("X-Request-Id"), current_carafe.ids.next())
 
 
 # ---- server and models
@@ -210,4 +190,3 @@ def _asked(body: bytes | None = None) -> dict[str, Any]:
     if not isinstance(asked, dict):
         raise InvalidInput("The body must be a JSON object, or nothing.", ())
     return asked
-
