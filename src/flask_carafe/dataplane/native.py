@@ -162,4 +162,3 @@ def csv_bytes(records: list[dict[str, Any]]) -> bytes:
     writer.writerow([harmless(name) for name in records[0]] if records else [])
     writer.writerows([[harmless(value) for value in record.values()] for record in records])
     return out.getvalue().encode()
-

@@ -30,6 +30,9 @@ WORTH_PACKING = 2048  # bytes of an answer
 WINDOWS = {"gzip": (31,), "x-gzip": (31,), "deflate": (15, -15)}  # Content-Encoding -> zlib windows; some send "deflate" without zlib's header
 Headers = list[tuple[str, str]]
 Reply = tuple[int, Headers, bytes]
+Get = Callable[[str], str | None]  # a request header by its lower-case name
+
+
 class Unwritten(msgspec.Struct):
     """A body that the media host must write: a table in ``format`` (parquet, stream, file)."""
 
@@ -38,7 +41,6 @@ class Unwritten(msgspec.Struct):
 
 
 Written = tuple[int, Headers, bytes | Unwritten]
-Get = Callable[[str], str | None]  # a request header by its lower-case name
 
 
 class Protocol:

@@ -224,5 +224,3 @@ def split(body: bytes, header: str) -> tuple[bytes, bytes]:
     if not (header.isascii() and header.isdigit() and len(header) <= 12) or int(header) > len(body):
         raise BadRequest(f"Inference-Header-Content-Length must be a number of bytes up to the body's {len(body):,}, got {header[:20]!r}.")
     return body[: int(header)], body[int(header) :]
-
-

@@ -23,7 +23,7 @@ LEAST_FREE_BYTES = 64 << 20  # the last of a disk is for others: a journal must 
 class Segment:
     """An open segment of this process.
 
-    ``sizes`` counts the predictions in it by the number of their model; ``size`` is its bytes.
+    ``counts`` has the predictions in it by the number of their model; ``size`` is its bytes.
 
     :param serial: tells segments of one process and millisecond apart.
     :raises OSError: it cannot be made, or the disk is nearly full.
