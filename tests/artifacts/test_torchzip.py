@@ -152,9 +152,14 @@ def test_arithmetic_is_arithmetic(text: str) -> None:
     assert EXPRESSION.fullmatch(text)
 
 
-@pytest.mark.parametrize("text", ["__import__('os')", "exec('a')", "open ('x')", "().a", "s0.a", "eval\n('x')", "[s0]", "f'{s0}'", "lambda: 1"])
+@pytest.mark.parametrize("text", ["__import__('os')", "exec('a')", "open ('x')", "().a", "s0.a", "eval\n('x')", "[s0]", "f'{s0}'", "lambda: 1", "\n__x__"])
 def test_other_code_is_none(text: str) -> None:
     assert not EXPRESSION.fullmatch(text)
+
+
+def test_no_text_keeps_the_look_at_arithmetic_busy() -> None:
+    assert not EXPRESSION.fullmatch("a" * 100_000 + ";")
+    assert not EXPRESSION.fullmatch("a " * 100_000 + ";")
 
 
 def test_members_of_one_name_are_refused_for_readers_differ_in_which_they_take(tmp_path: Path) -> None:

@@ -28,8 +28,9 @@ MOST_MEMBERS = 200_000
 MOST_PICKLE = 256 << 20
 MOST_JSON = 256 << 20
 DTYPES = {"DoubleStorage": "float64", "FloatStorage": "float32", "LongStorage": "int64", "IntStorage": "int32", "BoolStorage": "bool"}
-# of sympy, which evaluates it: constructors, symbols, numbers; nothing in lower case is called, no attribute is looked up
-EXPRESSION = re.compile(r"(?!.*__)(?:[A-Z]\w*|[a-z_]\w*(?![\w\s]*\()|'[\w.+-]*'|\d+(?:\.\d+)?|[\s+\-*/(),<>=&|~!%])*")
+# of sympy, which evaluates it: constructors, symbols, numbers; nothing in lower case is called, no attribute is looked up.
+# Possessive throughout: a word is taken whole, so that no text can be split in more ways than one.
+EXPRESSION = re.compile(r"(?!(?s:.*)__)(?:[A-Z]\w*+|[a-z_]\w*+(?!\s*\()|'[\w.+-]*+'|\d++(?:\.\d++)?|[\s+\-*/(),<>=&|~!%])*+")
 AGAIN = "Save it again with torch.export.save or torch.jit.save."
 DAMAGED = (zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError, RuntimeError, EOFError, OSError, ValueError)
 
