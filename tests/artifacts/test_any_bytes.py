@@ -84,3 +84,19 @@ def test_whatever_python_pickles_is_read_to_its_end(folder: Path, value: object,
     assert file.pickle is not None
     assert (file.pickle.broken, file.pickle.oddities, file.pickle.trailing_bytes) == ("", (), 0)
     assert not file.named("dangerous", "unknown", "main")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"tree\nversion=v4\ntree_sizes=" + b"9" * 5000 + b"\n\nTree=0\n",
+        b"tree\nversion=v4\ntree_sizes=" + b"9" * 30 + b"\n\nTree=0\n",
+        b'{"learner": {"num_feature": "' + b"9" * 5000 + b'"}, "version": [1]}',
+        b'{"learner": {}, "version": [1,,2]}',
+        b"CBM1" + b"\xff" * 4,
+    ],
+)
+def test_numbers_that_no_library_writes_are_refused(folder: Path, data: bytes) -> None:
+    (folder / "model").write_bytes(data)
+    with pytest.raises(ArtifactRefused, match=r"damaged|not whole"):
+        look(str(folder / "model"))

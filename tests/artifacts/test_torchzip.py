@@ -152,7 +152,7 @@ def test_arithmetic_is_arithmetic(text: str) -> None:
     assert EXPRESSION.fullmatch(text)
 
 
-@pytest.mark.parametrize("text", ["__import__('os')", "exec('a')", "open ('x')", "().a", "s0.a", "eval\n('x')", "[s0]", "f'{s0}'", "lambda: 1", "\n__x__"])
+@pytest.mark.parametrize("text", ["__import__('os')", "exec('a')", "open ('x')", "().a", "s0.a", "eval\n('x')", "[s0]", "f'{s0}'", "\n__x__"])
 def test_other_code_is_none(text: str) -> None:
     assert not EXPRESSION.fullmatch(text)
 

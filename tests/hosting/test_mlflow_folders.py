@@ -127,6 +127,36 @@ def test_any_file_of_the_folder_changes_its_digest(tmp_path: Path) -> None:
     assert digest(spec) != before
 
 
+def test_what_python_makes_of_modules_is_no_part_of_a_folder(tmp_path: Path) -> None:
+    folder = sklearn_folder(tmp_path)
+    spec = from_options("m", files=[str(folder)])
+    before, watched = digest(spec), files_of(spec)
+    (folder / "code" / "__pycache__").mkdir(parents=True)
+    (folder / "code" / "__pycache__" / "shop.cpython-311.pyc").write_bytes(b"")
+    assert (digest(spec), files_of(spec)) == (before, watched)
+
+
+def test_a_link_that_leads_to_itself_is_refused(tmp_path: Path) -> None:
+    folder = sklearn_folder(tmp_path)
+    (folder / "again").symlink_to("again")
+    with pytest.raises(ArtifactRefused):
+        digest(from_options("m", files=[str(folder)]))
+    written(folder, {"sklearn": {"pickled_model": "again"}})
+    with pytest.raises(ArtifactRefused):
+        look(str(folder))
+
+
+def test_lists_that_stand_for_ever_longer_ones_are_never_written_out(tmp_path: Path) -> None:
+    folder = sklearn_folder(tmp_path)
+    lists = "a0: &a0 [x, x, x, x, x, x, x, x]\n" + "".join(f"a{at}: &a{at} [{', '.join([f'*a{at - 1}'] * 8)}]\n" for at in range(1, 12))
+    (folder / "MLmodel").write_text(lists + "mlflow_version: *a11\nflavors: {sklearn: {pickled_model: *a11}}\n")
+    with pytest.raises(ArtifactRefused, match="no path inside"):
+        look(str(folder))
+    (folder / "MLmodel").write_text(lists + "flavors: {python_function: {loader_module: *a11}}\n")
+    with pytest.raises(UnknownFormat, match="without a flavour"):
+        look(str(folder))
+
+
 @pytest.mark.parametrize("path", ["../model.pkl", "/etc/hostname", "data/../../model.pkl", "out", "", 7, "a\0b"])
 def test_paths_that_lead_out_of_the_folder_are_refused(path: Any, tmp_path: Path) -> None:
     folder = sklearn_folder(tmp_path)

@@ -22,6 +22,7 @@ from ..errors import ArtifactRefused, HostFault
 
 CHUNK_BYTES = 1 << 20
 MOST_FILES = 20_000
+BYTE_CODE = "__pycache__"  # comes and goes as modules are imported, so it is no part of what a folder holds
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,13 +73,15 @@ def hash_file(path: str | Path) -> str:
 
 
 def files_in(folder: str | Path) -> Iterator[Path]:
-    """Every file under ``folder``, in a fixed order; links to folders are not followed.
+    """Every file under ``folder``, in a fixed order, but those that Python makes of modules; links to folders are not followed.
 
     :raises ArtifactRefused: a link that leads out of it, or more files than a model has.
     """
-    root, count = Path(folder).resolve(), 0
+    root, count = Path(os.path.realpath(folder)), 0
     for path in sorted(Path(folder).rglob("*")):
-        if not path.resolve().is_relative_to(root):
+        if BYTE_CODE in path.relative_to(folder).parts:
+            continue
+        if not Path(os.path.realpath(path)).is_relative_to(root):
             raise ArtifactRefused(f"{path} is a link that leads out of its folder.", "Copy what it leads to into the folder.")
         if path.is_dir():
             continue
@@ -95,7 +98,7 @@ def hash_folder(folder: str | Path) -> str:
     """
     digest = hashlib.sha256()
     for path in files_in(folder):
-        digest.update(f"{path.relative_to(folder)}\0{hash_file(path)}\n".encode())
+        digest.update(os.fsencode(path.relative_to(folder)) + f"\0{hash_file(path)}\n".encode())
     return digest.hexdigest()
 
 

@@ -5,6 +5,7 @@ The model is then served by the runtime of that file, as if the file had been na
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -89,7 +90,7 @@ def read_mlflow(path: str | Path) -> MlflowFacts:
         folder=str(folder),
         file=str(_model_file(folder, key, flavor)),
         flavor=flavor,
-        version=str(told.get("mlflow_version") or ""),
+        version=_word(told.get("mlflow_version")),
         code=str(_inside(folder, code)) if code else "",
         inputs=_declared(told.get("signature")),
         example=_example(folder, told.get("saved_input_example_info")),
@@ -105,6 +106,11 @@ def _yaml(folder: Path) -> dict[str, Any]:
     return told if isinstance(told, dict) else {}
 
 
+def _word(value: Any) -> str:
+    """``value`` if it is text; a few lines of YAML can stand for a list that fills the memory when it is written out."""
+    return value if isinstance(value, str) else ""
+
+
 def _text(path: Path) -> str:
     with opened(path) as file:
         data = file.read(MOST_BYTES + 1)
@@ -116,17 +122,18 @@ def _text(path: Path) -> str:
 def _unserved(folder: Path, flavors: Mapping[str, Any], python: Mapping[str, Any]) -> UnknownFormat:
     if "python_model" in python or python.get("loader_module") == "mlflow.pyfunc.model":
         return UnknownFormat(f"{folder} is a Python class of MLflow, which only MLflow can load.", OWN_CLASS)
-    names = [str(name) for name in flavors if name != "python_function"] or [str(python[key]) for key in ("loader_module",) if python.get(key)]
+    names = [str(name) for name in flavors if name != "python_function"] or [name for name in (_word(python.get("loader_module")),) if name]
     what = f"of the flavour {', '.join(names[:3])}, which is not served" if names else "without a flavour"
     return UnknownFormat(f"{folder} is the folder of an MLflow model {what}.", EXPORT)
 
 
 def _inside(folder: Path, text: Any) -> Path:
     """A path that ``MLmodel`` names. :raises ArtifactRefused: it leads out of the folder. :raises LoadFailed: nothing is there."""
-    if not isinstance(text, str) or not text or "\0" in text or PurePosixPath(text).is_absolute() or ".." in PurePosixPath(text).parts:
+    text = _word(text)
+    if not text or "\0" in text or PurePosixPath(text).is_absolute() or ".." in PurePosixPath(text).parts:
         raise ArtifactRefused(f"{folder.name}/MLmodel names {text!r}, which is no path inside its folder.", AGAIN)
     found = folder / text
-    if not found.resolve().is_relative_to(folder.resolve()):
+    if not Path(os.path.realpath(found)).is_relative_to(os.path.realpath(folder)):
         raise ArtifactRefused(f"{folder.name}/MLmodel names {text!r}, a link that leads out of its folder.", AGAIN)
     if not found.exists():
         raise LoadFailed(f"{folder.name}/MLmodel names {text}, which is not there.", "Copy the folder again, whole.")
@@ -149,7 +156,7 @@ def _declared(signature: Any) -> tuple[Declared, ...]:
     try:
         listed = msgspec.json.decode(signature["inputs"])
         return tuple(_one(entry) for entry in listed)
-    except (TypeError, KeyError, AttributeError, ValueError, msgspec.DecodeError):
+    except (TypeError, KeyError, AttributeError, ValueError, RecursionError):
         return ()
 
 

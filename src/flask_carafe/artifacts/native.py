@@ -23,10 +23,13 @@ MOST_HEADER = 64 << 20  # names and ranges of some million inputs
 def read_native(path: str, kind: str, name: str) -> str:
     """What the file holds, in a few words; ``name`` is what people call it.
 
-    :raises LoadFailed: it is cut short.
+    :raises LoadFailed: it is cut short, or its numbers are none.
     """
     with opened(path) as file:
-        return READERS[kind](file, name)
+        try:
+            return READERS[kind](file, name)
+        except (ValueError, OverflowError, OSError) as exc:
+            raise LoadFailed(f"{name} is damaged: its header cannot be read.", SAVE_AGAIN) from exc
 
 
 def _lightgbm(file: BinaryIO, name: str) -> str:
