@@ -145,8 +145,22 @@ def test_what_passed_is_kept_and_made_anew_only_where_it_is_damaged(bench: Bench
     assert bench.admit(path, compile="onnx").compiled is not None and compiling.read_kept(spec, bench.home) is not None
 
 
+def test_what_passed_serves_where_it_cannot_be_written_down(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(compiling, "keep", full)
+    assert bench.admit(saved(Ridge().fit(X, X[:, 1] * 3), tmp_path), compile="onnx").compiled is not None
+
+
+@pytest.mark.parametrize("edges", [[[0]], [["a", 1.0]], 7, [[1e308, 1e308, 1]]])
+def test_places_that_are_none_are_refused(edges: Any) -> None:
+    with pytest.raises(CompileRefused, match="told places that are none"):
+        compiling._checked_edges(edges, NUMBER)
+
+
 @pytest.mark.parametrize(("model", "words"), [
-    (make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(["good", "bad"] * 10, [1, 0] * 10), "a model that takes texts"),
+    (make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(["good", "bad"] * 10, [1, 0] * 10), "its field text is text, and such models"),
     (RandomForestRegressor(8).fit(np.where(RNG.rand(*X.shape) < 0.1, np.nan, X), X[:, 1]), "ask whether a value is missing"),
 ])  # fmt: skip
 def test_what_cannot_be_converted_is_refused_with_a_reason(bench: Bench, tmp_path: Path, model: Any, words: str) -> None:
@@ -202,13 +216,25 @@ def test_rows_reach_every_corner_that_a_field_has() -> None:
         Field(name="age", kind="number", low=0, high=10, nullable=True),
         Field(name="city", kind="category", dtype="text", choices=("a", "b"), closed=False),
     ))  # fmt: skip
-    rows = compile_rows.corners(signature, [])
+    rows = list(compile_rows.corners(signature, []))
     assert {row[1] for row in rows} == {"a", "b", compile_rows.UNSEEN}
     assert {None, 0.0, 5.0, 10.0, 1e-9, 10000.0} <= {row[0] for row in rows}
     near = {row[0] for row in compile_rows.at_splits(signature, [[0, 1.1]])}
     assert {1.1, float(np.nextafter(1.1, 2)), float(np.nextafter(1.1, 0))} <= near and len(near) == 5
-    chance = compile_rows.by_chance(signature, [], 400)
+    chance = list(compile_rows.by_chance(signature, [], 400))
     assert any(row[0] is None for row in chance) and all(row[0] is None or -1 <= row[0] <= 11 for row in chance)
+
+
+def test_a_wide_model_is_asked_at_corners_of_some_of_its_inputs() -> None:
+    signature = Signature(fields=tuple(Field(name=f"x{place}", kind="number") for place in range(1000)))
+    assert sum(1 for _ in compile_rows.corners(signature, [])) == 5 + 8 * compile_rows.MOST_CORNERED
+
+
+def test_a_row_that_fails_without_words_in_one_of_them_is_told() -> None:
+    comparison = Comparison(Signature(fields=(Field(name="x", kind="number"),), outputs=(Output(name="prediction", kind="number"),)))
+    column = [Column(1, 1, [1.0])]
+    with pytest.raises(CompileRefused, match="the compiled one fails alone, with model_error"):
+        comparison.add((column, []), (column, [RowError(0, "model_error", "")]), [[1.0]], 0)
 
 
 def test_only_onnx_is_compiled_to() -> None:

@@ -38,7 +38,7 @@ class Comparison:
             if (row in failed[0]) != (row in failed[1]):
                 told = failed[0].get(row) or failed[1][row]
                 one = "the model" if row in failed[0] else "the compiled one"
-                raise CompileRefused(f"{where}: {one} fails alone, with {told.message.splitlines()[-1]}.", HINT)
+                raise CompileRefused(f"{where}: {one} fails alone, with {told.reason}.", HINT)
             if row not in failed[0]:
                 self._row(native[0], compiled[0], row, where)
 
@@ -76,6 +76,7 @@ class Comparison:
     def _where(self, rows: Sequence[Sequence[Any]] | None, row: int, start: int) -> str:
         if rows is None:
             return f"The compiled model differs in row {start + row + 1} of the sample"
-        pairs = [f"{field.name} {value!r}" for field, value in zip(self.signature.fields, rows[row], strict=True)]
-        more = f" and {len(pairs) - MOST_SHOWN} more" if len(pairs) > MOST_SHOWN else ""
-        return f"The compiled model differs where {', '.join(pairs[:MOST_SHOWN])}{more}"
+        fields = self.signature.fields
+        pairs = [f"{field.name} {value!r}" for field, value in zip(fields[:MOST_SHOWN], rows[row], strict=False)]
+        more = f" and {len(fields) - MOST_SHOWN} more" if len(fields) > MOST_SHOWN else ""
+        return f"The compiled model differs where {', '.join(pairs)}{more}"

@@ -7,7 +7,7 @@ import io
 import math
 import random
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +20,25 @@ from . import trial_rows
 CHANCE_ROWS = 1000
 MOST_SAMPLE_ROWS, MOST_SAMPLE_BYTES = 1000, 64 << 20
 MOST_CHOICES = 50
+MOST_CORNERED = 400  # fields; each brings some rows, and each row all fields
 UNSEEN = "a category that was never seen"
 Row = list[Any]
 
 
-def corners(signature: Signature, edges: Sequence[Sequence[float]]) -> list[Row]:
+def corners(signature: Signature, edges: Sequence[Sequence[float]]) -> Iterator[Row]:
     """Rows in the order of the fields: middles, ends, zeros, tiny, huge, every category, an unseen one, missing values."""
     base = _base(signature)
     ranges = _ranges(signature, edges)
-    rows = [base]
+    yield base
     for pick in (lambda low, high: (low + high) / 2, lambda low, high: low, lambda low, high: high, lambda low, high: 0.0):
-        rows.append([_number(field, pick(*ranges[at])) if at in ranges else base[at] for at, field in enumerate(signature.fields)])
-    for at, field in enumerate(signature.fields):
+        yield [_number(field, pick(*ranges[at])) if at in ranges else base[at] for at, field in enumerate(signature.fields)]
+    count = len(signature.fields)
+    for at in sorted(random.Random(2).sample(range(count), min(count, MOST_CORNERED))):
+        field = signature.fields[at]
         for value in _corners_of(field, ranges.get(at)):
-            rows.append([*base[:at], value, *base[at + 1 :]])
+            yield [*base[:at], value, *base[at + 1 :]]
     if any(field.nullable for field in signature.fields):
-        rows.append([None if field.nullable else base[at] for at, field in enumerate(signature.fields)])
-    return rows
+        yield [None if field.nullable else base[at] for at, field in enumerate(signature.fields)]
 
 
 def _base(signature: Signature) -> Row:
@@ -57,17 +59,15 @@ def _corners_of(field: Field, ends: tuple[float, float] | None) -> list[Any]:
     return [*values, None] if field.nullable else values
 
 
-def at_splits(signature: Signature, edges: Sequence[Sequence[float]]) -> list[Row]:
+def at_splits(signature: Signature, edges: Sequence[Sequence[float]]) -> Iterator[Row]:
     """Rows with one value at a split of a tree, one step of float64 and one of float32 to each side of it; the rest by chance."""
     chance, ranges = random.Random(1), _ranges(signature, edges)
-    rows = []
     for place, split in edges:
         at, field = int(place), signature.fields[int(place)]
         for value in dict.fromkeys(_number(field, near) for near in _around(split)):
             row = _chance_row(signature, ranges, chance)
             row[at] = value
-            rows.append(row)
-    return rows
+            yield row
 
 
 def _around(value: float) -> tuple[float, ...]:
@@ -82,10 +82,11 @@ def _around(value: float) -> tuple[float, ...]:
     return (value, math.nextafter(value, math.inf), math.nextafter(value, -math.inf), below, small + step)
 
 
-def by_chance(signature: Signature, edges: Sequence[Sequence[float]], count: int = CHANCE_ROWS) -> list[Row]:
+def by_chance(signature: Signature, edges: Sequence[Sequence[float]], count: int = CHANCE_ROWS) -> Iterator[Row]:
     """``count`` rows from all over the inputs and a little beyond; one value in twenty is missing where that is allowed."""
     chance, ranges = random.Random(0), _ranges(signature, edges)
-    return [_chance_row(signature, ranges, chance) for _ in range(count)]
+    for _ in range(count):
+        yield _chance_row(signature, ranges, chance)
 
 
 def _chance_row(signature: Signature, ranges: dict[int, tuple[float, float]], chance: random.Random) -> Row:

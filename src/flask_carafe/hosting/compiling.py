@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +70,11 @@ def keep(spec: ModelSpec, home: Path, kept: Kept) -> None:
     write_atomically(path, msgspec.json.encode(kept))
 
 
-async def start_kept(supervisor: Supervisor, kept: Kept) -> HostHandle | None:
+async def start_kept(supervisor: Supervisor, spec: ModelSpec, kept: Kept) -> HostHandle | None:
     """A host with a graph that passed before; None where it does not come up, and has to be made again."""
     handle = await supervisor.start_host(MODULES)
     try:
-        await load_graph(handle, kept.load, kept.admission)
+        await load_graph(handle, spec, kept.load, kept.admission)
         signature = kept.admission.signature
         _, errors = await handle.predict(signature, trial_rows.packed(signature, [trial_rows.example(signature)]), ANSWER_TIMEOUT_S)
         if not errors:
@@ -87,19 +88,20 @@ async def start_kept(supervisor: Supervisor, kept: Kept) -> HostHandle | None:
     return None
 
 
-async def load_graph(handle: HostHandle, load: dict[str, Any], admission: Admission) -> dict[str, Any]:
+async def load_graph(handle: HostHandle, spec: ModelSpec, load: dict[str, Any], admission: Admission) -> dict[str, Any]:
     """Load a graph and configure it with the signature of the model; the reply to ``load``.
 
     :raises CompileRefused: it does not load.
     """
     reply = await asked(handle, load, LOAD_TIMEOUT_S)
-    await configure(handle, admission)
+    await configure(handle, spec, admission)
     return reply
 
 
-async def configure(handle: HostHandle, admission: Admission) -> None:
+async def configure(handle: HostHandle, spec: ModelSpec, admission: Admission) -> None:
     """Fix the frames of a loaded graph by the signature in ``admission``."""
-    await asked(handle, {"op": "configure", "signature": msgspec.to_builtins(admission.signature), "max_batch_rows": admission.max_batch_rows})
+    message = {"op": "configure", "signature": msgspec.to_builtins(admission.signature), "max_batch_rows": admission.max_batch_rows}
+    await asked(handle, message | {"timeout_ms": spec.timeout_ms})
 
 
 async def asked(handle: HostHandle, message: dict[str, Any], timeout_s: float = ANSWER_TIMEOUT_S) -> dict[str, Any]:
@@ -156,7 +158,7 @@ class Compiling:
 
     async def _admitted(self, handle: HostHandle, converted: dict[str, Any], file: Stored, width: str) -> Kept:
         load = self._load_request(converted.get("plan") or {}, file)
-        loaded = await load_graph(handle, load, self.admission)
+        loaded = await load_graph(handle, self.spec, load, self.admission)
         signature = _with_digits(self.admission.signature, loaded["description"])
         edges = _checked_edges(converted.get("edges"), self.admission.signature)
         comparison = await self._compare(handle, edges)
@@ -172,7 +174,7 @@ class Compiling:
             self.admission, signature=signature, description=description, libraries=self.admission.libraries | libraries, compiled=report,
             load_ms=float(loaded.get("load_ms") or 0.0), memory_bytes=int(status.get("memory_bytes") or 0),
         )  # fmt: skip
-        await configure(handle, admission)
+        await configure(handle, self.spec, admission)
         return Kept(file=file, load=load, admission=admission)
 
     def _load_request(self, plan: dict[str, Any], file: Stored) -> dict[str, Any]:
@@ -186,14 +188,16 @@ class Compiling:
         signature = self.admission.signature
         comparison = Comparison(signature)
         sample = await asyncio.to_thread(compile_rows.of_sample, self.spec.sample, signature) if self.spec.sample else []
-        generated = [*compile_rows.corners(signature, edges), *compile_rows.at_splits(signature, edges), *compile_rows.by_chance(signature, edges)]
-        for rows, is_shown in ((sample, False), (generated, True)):
-            step = min(256, self.admission.max_batch_rows)
-            for start in range(0, len(rows), step):
-                piece = rows[start : start + step]
+        makers = (compile_rows.corners, compile_rows.at_splits, compile_rows.by_chance)
+        generated = chain.from_iterable(make(signature, edges) for make in makers)
+        step = min(256, self.admission.max_batch_rows)
+        for rows, is_shown in ((iter(sample), False), (generated, True)):
+            start = 0
+            while piece := await asyncio.to_thread(list, islice(rows, step)):
                 packed = pack(signature, [list(column) for column in zip(*piece, strict=True)], len(piece), False)
                 answers = [await self._answer(one, signature, packed) for one in (self.native, handle)]
                 comparison.add(answers[0], answers[1], piece if is_shown else None, start)
+                start += len(piece)
         comparison.finish()
         return comparison
 
@@ -214,11 +218,13 @@ def _with_digits(signature: Signature, description: dict[str, Any]) -> Signature
 
 
 def _checked_edges(edges: Any, signature: Signature) -> list[list[float]]:
-    """Splits as the converting host told them, those that a field of numbers can hold."""
-    made = []
-    for edge in edges if isinstance(edges, list) else ():
-        place, value = edge
-        if 0 <= int(place) < len(signature.fields) and signature.fields[int(place)].kind in ("number", "integer"):
-            if not signature.fields[int(place)].choices and abs(float(value)) < 1e30:
-                made.append([int(place), float(value)])
-    return made
+    """Splits as the converting host told them, those that a field of numbers can hold.
+
+    :raises CompileRefused: it told something else.
+    """
+    try:
+        told = [(int(place), float(value)) for place, value in edges or ()]
+    except (TypeError, ValueError, OverflowError) as exc:
+        raise CompileRefused("It cannot be compiled: its process told places that are none.", HINT) from exc
+    numbers = {at for at, field in enumerate(signature.fields) if field.kind in ("number", "integer") and not field.choices}
+    return [[place, value] for place, value in told if place in numbers and abs(value) < 1e30]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 
 from ..artifacts.spec import ModelSpec
@@ -10,6 +11,8 @@ from ..errors import CarafeError
 from . import compiling, trial
 from .admission import Started
 from .supervisor import Supervisor
+
+log = logging.getLogger(__name__)
 
 
 async def start(supervisor: Supervisor, spec: ModelSpec, home: Path) -> Started:
@@ -19,7 +22,7 @@ async def start(supervisor: Supervisor, spec: ModelSpec, home: Path) -> Started:
     :raises HostFault: no host could be started.
     """
     if spec.compile and (kept := await asyncio.to_thread(compiling.read_kept, spec, home)):
-        handle = await compiling.start_kept(supervisor, kept)
+        handle = await compiling.start_kept(supervisor, spec, kept)
         if handle is not None:
             return Started(handle, kept.admission, compiling.MODULES, kept.load)
     found = await asyncio.to_thread(trial.examine, spec, home)
@@ -39,6 +42,12 @@ async def start(supervisor: Supervisor, spec: ModelSpec, home: Path) -> Started:
 async def _compiled(supervisor: Supervisor, spec: ModelSpec, native: Started, home: Path) -> Started:
     """The graph in place of the model, whose host is stopped."""
     handle, kept = await compiling.Compiling(supervisor, spec, native, home).run()
-    await supervisor.stop_host(native.handle)
-    await asyncio.to_thread(compiling.keep, spec, home, kept)
+    try:
+        await supervisor.stop_host(native.handle)
+        await asyncio.to_thread(compiling.keep, spec, home, kept)
+    except OSError as exc:
+        log.warning("What was found of the compiled model %r cannot be kept, so it is made again at the next start: %s", spec.name, exc)
+    except BaseException:  # nobody wants it any more
+        handle.kill()
+        raise
     return Started(handle, kept.admission, compiling.MODULES, kept.load)
