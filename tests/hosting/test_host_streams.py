@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from flask_carafe.hosting import frames
 from flask_carafe.signature import Chunk, Rows
-from hosting.host_client import PYENV, Closed, Peer, Zygote, fresh_host, is_alive, signature_of, wait_for
+from hosting.host_client import PYENV, TOKEN, Closed, Peer, Zygote, fresh_host, is_alive, signature_of, wait_for
 
 CODE = '''
 import time
@@ -216,6 +217,21 @@ def test_who_stops_listening_ends_the_generator(host, tmp_path, how):
         while (part := peer.part()).kind == frames.PART:
             pass
         assert part == Part(frames.ANSWER, None, [])
+
+
+def test_a_stream_of_who_has_gone_before_it_began_is_not_begun(host):
+    counting = host("count")
+    busy = counting.open(2, 0.5, "")
+    assert busy.part().value == 0  # until the next value the host reads nothing
+    chunks, dtypes = tuple(chunk_of(value) for value in (100_000, 0.0, "")), [frames.DTYPES[field["dtype"]] for field in counting.signature["fields"]]
+    with socket.socket(socket.AF_UNIX) as gone:
+        gone.connect(counting.path)
+        hello = frames.pack_control({"op": "hello", "protocol": 1, "token": TOKEN, "role": "channel"})
+        opening = frames.pack_predict(7, [Rows(1, chunks)], dtypes, [1] * len(dtypes), frames.STREAM)
+        gone.sendall(hello + opening + frames.pack_word(frames.CREDIT, 7, 1))
+    assert busy.rest() == [1]
+    wait_for(lambda: counting.control.request({"op": "status"})["connections"] == 2)
+    assert counting.control.request({"op": "status"})["streams"] == 0
 
 
 def test_a_host_that_stops_ends_its_generators(host, tmp_path):

@@ -135,6 +135,8 @@ class Server(object):
             return
         try:
             for frame in connection.reader.feed(data):
+                if connection not in self.connections:
+                    return  # it went while the frame before was answered
                 self._handle(connection, frame)
         except wire.WireError as exc:
             self.close(connection, str(exc))
