@@ -86,7 +86,7 @@ def show(prediction_id: str, as_json: bool, home: str | None) -> None:
     for record in found:
         for key, value in record.items():
             shown = value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=str).decode()
-            click.echo(f"{click.style(padded(key, 14), dim=True)}  {printable(shown)}")
+            click.echo(f"{click.style(padded(printable(key), 14), dim=True)}  {printable(shown)}")
         click.echo()
 
 
@@ -187,7 +187,8 @@ class Table:
         inputs = ", ".join([f"{name}={_short(value)}" for name, value in record["inputs"].items()])
         late = " (late)" if record.get("late") else ""
         at, answered = record["at"][:19].replace("T", " "), "" if answer is None else _short(answer)
-        return [at, record["model"], str(record["version"]), f"{record['latency_ms']:g}", answered + late, inputs]
+        cells = [at, record["model"], str(record["version"]), f"{record['latency_ms']:g}", answered + late, inputs]
+        return [printable(cell) for cell in cells]
 
     def _line(self, cells: list[str]) -> str:
         widths = list(self.WIDTHS.values())
@@ -204,6 +205,4 @@ def _short(value: Any) -> str:
     """A value in a table; hashes by their first digits."""
     if isinstance(value, dict) and "hash" in value:
         return f"#{str(value['hash'])[:8]}"
-    if isinstance(value, str):
-        return cut(printable(value), 60)
-    return cut(msgspec.json.encode(value, enc_hook=str).decode(), 60)
+    return cut(value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=str).decode(), 60)

@@ -81,7 +81,7 @@ class Server:
             connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
             response = connection.getresponse()
             return response.status, response.read()
-        except (OSError, http.client.HTTPException) as exc:
+        except (OSError, ValueError, http.client.HTTPException) as exc:  # a name that cannot be one is a ValueError
             raise HostFault(f"No server answers at {self.host}:{self.port}: {exc}.") from exc
         finally:
             connection.close()
