@@ -129,14 +129,14 @@ def _unserved(folder: Path, flavors: Mapping[str, Any], python: Mapping[str, Any
 
 def _inside(folder: Path, text: Any) -> Path:
     """A path that ``MLmodel`` names. :raises ArtifactRefused: it leads out of the folder. :raises LoadFailed: nothing is there."""
-    text = _word(text)
-    if not text or "\0" in text or PurePosixPath(text).is_absolute() or ".." in PurePosixPath(text).parts:
-        raise ArtifactRefused(f"{folder.name}/MLmodel names {text!r}, which is no path inside its folder.", AGAIN)
-    found = folder / text
+    path = _word(text)
+    if not path or "\0" in path or PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+        raise ArtifactRefused(f"{folder.name}/MLmodel names {path!r}, which is no path inside its folder.", AGAIN)
+    found = folder / path
     if not Path(os.path.realpath(found)).is_relative_to(os.path.realpath(folder)):
-        raise ArtifactRefused(f"{folder.name}/MLmodel names {text!r}, a link that leads out of its folder.", AGAIN)
+        raise ArtifactRefused(f"{folder.name}/MLmodel names {path!r}, a link that leads out of its folder.", AGAIN)
     if not found.exists():
-        raise LoadFailed(f"{folder.name}/MLmodel names {text}, which is not there.", "Copy the folder again, whole.")
+        raise LoadFailed(f"{folder.name}/MLmodel names {path}, which is not there.", "Copy the folder again, whole.")
     return found
 
 
