@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import io
 import json
+import struct
 from collections.abc import Iterator
 from typing import Any
 
@@ -106,6 +107,16 @@ def test_a_damaged_table_is_refused_and_the_host_lives(media, form):
         _, errors = ask(media, {"kind": "table", "format": form, "most_rows": 100}, blob)
         assert errors[0].code == "invalid_value"
     assert read(media, pa.table({"x": [1]}), form)["n"] == 1
+
+
+@pytest.mark.parametrize("form", ["stream", "file"])
+def test_a_table_whose_places_lead_out_of_it_is_refused_and_the_host_lives(media, form):
+    whole = written(pa.table({"word": ["a", "b", "c"]}), form)
+    right, wrong = struct.pack("<4i", 0, 1, 2, 3), struct.pack("<4i", 0, 1 << 28, 1 << 29, 1 << 30)
+    assert whole.count(right) == 1
+    _, errors = ask(media, {"kind": "table", "format": form, "most_rows": 10}, whole.replace(right, wrong))
+    assert errors[0].code == "invalid_value" and "damaged" in errors[0].reason
+    assert media.request({"op": "status"})["ok"]
 
 
 @pytest.mark.parametrize("form", FORMATS)
