@@ -194,6 +194,7 @@ def test_requests_that_are_none_are_told_so(server):
         ({"inputs": [flower | {"shape": "2x4"}]}, "$.inputs[0].shape"),
         ({"inputs": [flower, flower]}, "stand once"),
         ({"inputs": [flower], "outputs": [{"name": "logits"}]}, "no output 'logits'"),
+        ({"inputs": [flower], "outputs": [{"name": "prediction"}] * 2}, "once among the outputs"),
         ({"inputs": [flower], "outputs": [{"name": "prediction", "parameters": {"classification": 1}}]}, "probabilities"),
         ({"inputs": [flower], "parameters": {"sequence_id": 7, "sequence_start": True}}, "sequence_id"),
         ({"inputs": [flower], "parameters": {"timeout": "soon"}}, "microseconds"),

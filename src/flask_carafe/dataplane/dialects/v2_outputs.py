@@ -78,21 +78,23 @@ def _common(labels: Sequence[Scalar]) -> str:
 def wanted(signature: Signature, call: Call) -> list[Wanted]:
     """The outputs of the answer, in the order in which they were asked; all of them if none was.
 
-    :raises InvalidInput: a name that is no output, or a parameter that this output has not.
+    :raises InvalidInput: a name that is no output or stands twice, or a parameter that this output has not.
     """
     if not call.outputs:
         return [Wanted(at, name_of(output), call.is_binary) for at, output in enumerate(signature.outputs)]
     places = {name_of(output): at for at, output in enumerate(signature.outputs)}
     roles: dict[str, int] = {output.role: at for at, output in reversed(list(enumerate(signature.outputs))) if not output.target}
-    found = []
+    found: dict[str, Wanted] = {}
     for asked in call.outputs:
+        if asked.name in found:  # else a small request could ask for an answer of any size
+            raise wrong(asked.name, "stand once among the outputs", "it again")
         at = places.get(asked.name, roles.get(ROLES.get(asked.name, "")))
         if at is None:
             name = encodable(asked.name[:100])
             detail = Detail(field=name, expected="an output of this model", got="a name that is none")
             raise InvalidInput(f"There is no output {name!r}.", [detail], f"The outputs are: {', '.join(places)}.")
-        found.append(_wanted(signature.outputs[at], at, asked.name, asked.parameters or {}, call.is_binary))
-    return found
+        found[asked.name] = _wanted(signature.outputs[at], at, asked.name, asked.parameters or {}, call.is_binary)
+    return list(found.values())
 
 
 def _wanted(output: Output, at: int, name: str, parameters: Parameters, is_binary: bool) -> Wanted:
