@@ -7,7 +7,11 @@ import io
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any
+
+from .events import EVENT_STREAM
+from .pace import Pace, SlowClient
 
 MOST_AT_ONCE = 1 << 20  # answers up to this size leave in one piece
 
@@ -20,6 +24,7 @@ class _Response:
         self.parts: Any = iter(())
         self.close: Callable[[], None] = lambda: None
         self.written: list[bytes] = []
+        self.context = copy_context()
 
     def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], None]:
         """PEP 3333's ``start_response``."""
@@ -28,24 +33,26 @@ class _Response:
         return self.written.append
 
     def run(self, app: Callable[[dict[str, Any], Any], Iterable[bytes]], environ: dict[str, Any]) -> bytes | None:
-        """Call the application. Its whole body if that is small, else None: then :meth:`next_part` gives it."""
+        """Call the application. Its whole body if that is small, else None: then :meth:`next_part` gives it, and :attr:`close` ends it."""
         result = app(environ, self.start)
         self.parts, self.close = iter(result), getattr(result, "close", self.close)
         size = 0
         for part in self.parts:
             self.written.append(part)
             size += len(part)
-            if size > MOST_AT_ONCE:
+            if size > MOST_AT_ONCE or self.is_stream:
                 return None
         self.close()
         return b"".join(self.written)
 
     def next_part(self) -> bytes | None:
         """The next part of a long body; None at its end."""
-        part = next(self.parts, None)
-        if part is None:
-            self.close()
-        return part
+        return next(self.parts, None)
+
+    @property
+    def is_stream(self) -> bool:
+        """Each part is to leave at once."""
+        return any(name == "content-type" and value.startswith(EVENT_STREAM) for name, value in self.headers)
 
 
 class Bridge:
@@ -64,16 +71,32 @@ class Bridge:
 
     async def respond(self, scope: Any, body: bytes, protocol: Any) -> None:
         """Answer one request."""
-        loop, response = asyncio.get_running_loop(), _Response()
-        whole = await loop.run_in_executor(self.pool, response.run, self.app, environ(scope, body))
+        response = _Response()
+        whole = await self._in_thread(response, response.run, self.app, environ(scope, body))
         if whole is not None:
             protocol.response_bytes(response.status, response.headers, b"" if scope.method == "HEAD" else whole)
             return
-        transport = protocol.response_stream(response.status, response.headers)
+        pace = Pace(scope.client)
+        try:
+            await self._send(response, protocol.response_stream(response.status, response.headers), pace)
+        finally:
+            pace.close()
+            await self._in_thread(response, response.close)
+
+    async def _send(self, response: _Response, transport: Any, pace: Pace) -> None:
+        """Send a long body as its client takes it."""
         part: bytes | None = b"".join(response.written)
         while part is not None:
-            await transport.send_bytes(part)
-            part = await loop.run_in_executor(self.pool, response.next_part)
+            try:
+                await transport.send_bytes(part)
+                await pace.sent_bytes(len(part))
+            except (RuntimeError, SlowClient):  # the client has left, or reads nothing
+                return
+            part = await self._in_thread(response, response.next_part)
+
+    async def _in_thread(self, response: _Response, work: Callable[..., Any], *arguments: Any) -> Any:
+        """Do ``work`` in any thread, yet always in the one context of its response: Flask's hangs on that."""
+        return await asyncio.get_running_loop().run_in_executor(self.pool, response.context.run, work, *arguments)
 
 
 def _as_latin(text: str) -> str:
