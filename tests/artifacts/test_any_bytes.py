@@ -100,3 +100,15 @@ def test_numbers_that_no_library_writes_are_refused(folder: Path, data: bytes) -
     (folder / "model").write_bytes(data)
     with pytest.raises(ArtifactRefused, match=r"damaged|not whole"):
         look(str(folder / "model"))
+
+
+@pytest.mark.parametrize("members", [("config.json", "metadata.json"), ("m/data.pkl", "m/version"), ("schema.json",)])
+def test_a_zip_whose_packing_is_damaged_is_refused(folder: Path, members: tuple[str, ...]) -> None:
+    with zipfile.ZipFile(folder / "model", "w", zipfile.ZIP_LZMA) as archive:
+        for member in members:
+            archive.writestr(member, b"{}")
+    data = (folder / "model").read_bytes()
+    at = data.index(members[0].encode()) + len(members[0]) + 4  # behind the head of the packed bytes: LZMA's own settings
+    (folder / "model").write_bytes(data[:at] + b"\xff" * 5 + data[at + 5 :])
+    with pytest.raises(ArtifactRefused, match="damaged"):
+        look(str(folder / "model"))

@@ -8,8 +8,7 @@ from __future__ import annotations
 import json
 import re
 import zipfile
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import msgspec
 from ..errors import ArtifactRefused, LoadFailed
 from .intake import opened
 from .names import kind_of
+from .zips import DAMAGED, objects_in
 
 MOST_CONFIG = 64 << 20
 CHUNK_BYTES = 1 << 22
@@ -69,7 +69,7 @@ def _archive(file: BufferedReader) -> KerasFacts:
                 raise ArtifactRefused(f"The configuration in the Keras file is larger than {MOST_CONFIG >> 20} MiB.", AGAIN)
             config, told = msgspec.json.decode(archive.read("config.json")), msgspec.json.decode(archive.read("metadata.json"))
             bad = archive.testzip()
-    except (zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as exc:
+    except DAMAGED as exc:
         raise LoadFailed("The Keras file is damaged or cut short.", AGAIN) from exc
     if bad or not isinstance(config, dict):
         raise LoadFailed(f"The Keras file is damaged{f' at {bad}' if bad else ''}.", AGAIN)
@@ -111,7 +111,7 @@ def _facts(config: dict[str, Any], version: str) -> KerasFacts:
     custom: dict[str, None] = {}
     running: dict[str, None] = {}
     layers = 0
-    for node in _nodes({key: value for key, value in config.items() if key not in ("compile_config", "training_config")}):
+    for node in objects_in({key: value for key, value in config.items() if key not in ("compile_config", "training_config")}):
         name, module = node.get("class_name"), node.get("module")
         if not isinstance(name, str):
             continue
@@ -151,18 +151,6 @@ def _judge_function(node: Mapping[str, Any], running: dict[str, None], custom: d
         running["a function"] = None
     elif module is not None and not (isinstance(module, str) and FUNCTIONS.fullmatch(module)):
         _note(str(module), name, node, running, custom)
-
-
-def _nodes(config: Any) -> Iterator[dict[str, Any]]:
-    """Every object of the configuration, without recursion."""
-    stack = [config]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, dict):
-            yield node
-            stack.extend(value for value in node.values() if isinstance(value, (dict, list)))
-        elif isinstance(node, list):
-            stack.extend(value for value in node if isinstance(value, (dict, list)))
 
 
 def refuse_keras(name: str, facts: KerasFacts, *, has_code: bool) -> None:

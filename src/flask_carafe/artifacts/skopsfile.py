@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import lzma
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from ..errors import LoadFailed
 from .intake import opened
 from .names import Name, kind_of
 from .objects import Estimator
+from .zips import DAMAGED, objects_in
 
 MOST_SCHEMA = 256 << 20
 MOST_NODES = 5_000_000
@@ -62,7 +61,7 @@ def _schema(path: str | Path) -> dict[str, Any]:
                 raise LoadFailed(f"{path}: its schema is larger than {MOST_SCHEMA >> 20} MiB.", "Save the model again.")
             bad = archive.testzip()
             schema = msgspec.json.decode(archive.read("schema.json"))
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, KeyError, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as exc:
+    except DAMAGED as exc:
         raise LoadFailed(f"{path}: the skops file is damaged or cut short.", "Copy or save the file again.") from exc
     if bad or not isinstance(schema, dict):
         raise LoadFailed(f"{path}: the skops file is damaged{f' at {bad}' if bad else ''}.", "Copy or save the file again.")
@@ -70,18 +69,14 @@ def _schema(path: str | Path) -> dict[str, Any]:
 
 
 def _nodes(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every object of the tree, without recursion."""
-    stack: list[Any] = [schema]
-    for _ in range(MOST_NODES):
-        if not stack:
-            return
-        node = stack.pop()
-        if isinstance(node, dict):
-            yield node
-            stack.extend(value for value in node.values() if isinstance(value, (dict, list)))
-        else:
-            stack.extend(value for value in node if isinstance(value, (dict, list)))
-    raise LoadFailed("The skops file has more objects than are read without loading it.", "Save the model again, or export it to ONNX.")
+    """Every object of the tree.
+
+    :raises LoadFailed: they are too many.
+    """
+    for count, node in enumerate(objects_in(schema)):
+        if count == MOST_NODES:
+            raise LoadFailed("The skops file has more objects than are read without loading it.", "Save the model again, or export it to ONNX.")
+        yield node
 
 
 def _called(node: dict[str, Any]) -> tuple[str, str] | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +22,7 @@ from .pickles import PickleFacts, follow
 from .protobuf import Port
 from .reader import Found
 from .stream import Stream
+from .zips import DAMAGED, objects_in
 
 MOST_MEMBERS = 200_000
 MOST_PICKLE = 256 << 20
@@ -32,7 +32,6 @@ DTYPES = {"DoubleStorage": "float64", "FloatStorage": "float32", "LongStorage": 
 # Possessive throughout: a word is taken whole, so that no text can be split in more ways than one.
 EXPRESSION = re.compile(r"(?!(?s:.*)__)(?:[A-Z]\w*+|[a-z_]\w*+(?!\s*\()|'[\w.+-]*+'|\d++(?:\.\d++)?|[\s+\-*/(),<>=&|~!%])*+")
 AGAIN = "Save it again with torch.export.save or torch.jit.save."
-DAMAGED = (zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError, RuntimeError, EOFError, OSError, ValueError)
 
 
 class TorchFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,7 +128,7 @@ def _exported(archive: zipfile.ZipFile, members: list[zipfile.ZipInfo]) -> str:
         if not name.endswith(".json"):
             continue
         parsed = msgspec.json.decode(_read(archive, info, MOST_JSON))
-        for node in _nodes(parsed):
+        for node in objects_in(parsed):
             expression, payload = node.get("expr_str"), node.get("path_name")
             if isinstance(expression, str) and not EXPRESSION.fullmatch(expression):
                 raise ArtifactRefused("The PyTorch file holds an expression that is no arithmetic.", AGAIN)
@@ -147,18 +146,6 @@ def _is_zip_member(archive: zipfile.ZipFile, members: list[zipfile.ZipInfo], nam
                 if stream.read(4) != b"PK\x03\x04":
                     return False
     return True
-
-
-def _nodes(parsed: Any) -> Iterator[dict[str, Any]]:
-    """Every object of a JSON tree, without recursion."""
-    stack = [parsed]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, dict):
-            yield node
-            stack.extend(value for value in node.values() if isinstance(value, (dict, list)))
-        elif isinstance(node, list):
-            stack.extend(value for value in node if isinstance(value, (dict, list)))
 
 
 def _traced(pickles: list[Pickled]) -> tuple[Port, ...]:
