@@ -96,9 +96,8 @@ def test_the_client_of_a_slow_function_is_looked_after_and_its_call_dropped_when
 
     async def run() -> None:
         engine, watched = Engine(Limits(threads=2)), asyncio.Event()
-        first, second = [
-            asyncio.create_task(ask(engine, model, model.usable_decoder().value({"x": x}), monotonic() + 30, watched.set)) for x in range(2)
-        ]
+        rows = [model.usable_decoder().value({"x": x}) for x in range(2)]
+        first, second = [asyncio.create_task(ask(engine, model, row, monotonic() + 30, lambda leave: watched.set())) for row in rows]
         await asyncio.wait_for(watched.wait(), 10)
         second.cancel()  # as the watch does when the client has left
         await asyncio.sleep(0)

@@ -194,7 +194,7 @@ def test_rows_that_waited_for_the_old_version_are_answered_by_it_however_slow_it
                     await asyncio.sleep(0.02)
             model = engine.table.resolve("triple")
             rows = [model.usable_decoder().value({"x": float(x)}) for x in range(10)]
-            asked = [asyncio.create_task(ask(engine, model, row, time.monotonic() + 60)) for row in rows]
+            asked = [asyncio.ensure_future(ask(engine, model, row, time.monotonic() + 60)) for row in rows]
             await asyncio.sleep(0.1)
             await home.link.declare([home.spec(code=TRIPLE.replace("3 * x", "4 * x"))], "")
             await home.until(lambda entry: entry["version"] == 2)
