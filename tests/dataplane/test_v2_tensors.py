@@ -301,3 +301,14 @@ def test_tensors_that_the_model_ignores_cost_nothing_for_each_row() -> None:
     finally:
         tracemalloc.stop()
     assert {detail.field for detail in refused.value.details} <= {field.name for field in PERSON.fields}
+
+
+@pytest.mark.parametrize(("kind", "value", "datatype"), [
+    ("number", 10**400, "BYTES"), ("number", 2**60, "FP64"), ("integer", 2**63, "BYTES"), ("integer", True, "BYTES"), ("boolean", True, "BOOL"),
+])  # fmt: skip
+def test_what_a_function_gives_keeps_its_datatype_only_where_that_holds_it(kind: str, value: Any, datatype: str) -> None:
+    output = Output(name="prediction", kind=kind, dtype="json")
+    model = model_of(msgspec.structs.replace(PERSON, outputs=(output,)))
+    [one] = wanted(model.signature, v2_request.Call([]))
+    tensor = to_tensor(model, Answer([Column(6, 1, [value])], 0, 1, (), 1), one)
+    assert tensor.datatype == datatype and v2_tensors.to_blob(tensor.datatype, tensor.values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from sys import float_info
 from typing import Any
 
 import msgspec
@@ -20,7 +21,10 @@ from .v2_tensors import BOOL, BYTES, DTYPES, Tensor, wrong
 
 ROLES = {"prediction": "prediction", "predict": "prediction", "probabilities": "probabilities", "predict_proba": "probabilities"}  # as MLServer asks
 KINDS = {"number": "FP64", "integer": "INT64", "boolean": BOOL}  # of what a Python function says that it gives
-HOLDS: dict[str, tuple[type, ...]] = {"FP64": (int, float), "INT64": (int,), BOOL: (bool,)}
+MOST = float_info.max
+HOLDS: dict[str, tuple[set[type], float, float]] = {  # types, the least and the most
+    "FP64": ({int, float}, -MOST, MOST), "INT64": ({int}, -(2**63), 2**63 - 1), BOOL: ({bool}, False, True),
+}  # fmt: skip
 
 
 class Wanted(msgspec.Struct):
@@ -133,8 +137,10 @@ def to_tensor(model: Model, answer: Answer, one: Wanted) -> Tensor:
 
 def _typed(datatype: str, values: list[Any]) -> tuple[str, list[Any]]:
     """What a Python function gave, as its type hint says; as texts (JSON where they are none) if it gave something else."""
-    if datatype != BYTES and {*map(type, values)} <= {*HOLDS[datatype]} and (datatype != "INT64" or all(-(2**63) <= n < 2**63 for n in values)):
-        return datatype, values
+    if datatype != BYTES:
+        types, least, most = HOLDS[datatype]
+        if types.issuperset(map(type, values)) and all(least <= value <= most for value in values):
+            return datatype, values
     return BYTES, [value if isinstance(value, str) else msgspec.json.encode(value).decode() for value in values]
 
 
