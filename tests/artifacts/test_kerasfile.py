@@ -49,6 +49,7 @@ def read(path: Path) -> Inspection:
         {"module": "keras.layers", "class_name": "deserialize", "config": {}},
         {**DENSE, "config": {"activation": {"module": "keras.utils", "class_name": "function", "config": "get_file"}}},
         {**DENSE, "config": {"activation": {"module": "builtins", "class_name": "function", "config": "__import__('os')"}}},
+        {**DENSE, "config": {"activation": {"module": "builtins", "class_name": "function", "config": "eval"}}},
     ],
 )
 @pytest.mark.parametrize("write", [written, hdf5])

@@ -5,6 +5,7 @@ What is refused here is what runs code of the file's own, or reads other files, 
 
 from __future__ import annotations
 
+import builtins
 import json
 import re
 import zipfile
@@ -145,10 +146,15 @@ def _layers_in(config: Any) -> int:
 
 
 def _judge_function(node: Mapping[str, Any], running: dict[str, None], custom: dict[str, None]) -> None:
-    """A function by name: one of Keras' activations and the like, or one of somebody's own."""
+    """A function by name: one of Keras' activations and the like, or one of somebody's own.
+
+    Keras calls its own functions ``builtins``; earlier versions of it look for what they do not find there among Python's.
+    """
     module, name = node.get("module"), node.get("config")
     if not isinstance(name, str) or not name.isidentifier():
         running["a function"] = None
+    elif module == "builtins" and hasattr(builtins, name):
+        running[f"builtins.{name}"] = None
     elif module is not None and not (isinstance(module, str) and FUNCTIONS.fullmatch(module)):
         _note(str(module), name, node, running, custom)
 
