@@ -100,6 +100,7 @@ DANGEROUS_PARTS = _words(
     __subclasses__ __dict__ __code__ __class__ __init_subclass__ __reduce__ spawn fork execv execve runstring check_output check_call getoutput
     startfile os subprocess posix nt importlib shutil socket builtins ctypes pty runpy marshal breakpoint read_pickle safe_load unsafe_load
     _get_attr _import_module _eval_repr exec_module load_module attrgetter methodcaller run_code run_module run_path
+    from_file PyTorchFileWriter PyTorchFileReader PackageImporter PackageExporter
     """
 )
 # of the standard library: what is not in KNOWN is refused with these, named or called
@@ -118,7 +119,10 @@ REBUILDS = re.compile(
     r"_*(un|re)?pickle_?\w*|__pyx_unpickle_\w+|\w*_reconstruct\w*|_*new_?[A-Z]\w*|scalar|_frombuffer|_?from_\w+|\w+_ctor|\w*_unpickle\w*"
 )
 SMALL_CLASSES = re.compile(r"\w+_(matrix|array|gen|frozen|type)|interp[12]d|gaussian_kde|multivariate_normal\w*|rv_\w+|ndarray|matrix|dtype")
-TRICKS = _words("numpy.testing numpy.f2py numpy.distutils numpy.lib.npyio numpy.lib._npyio_impl numpy.ctypeslib pandas.io")
+TRICKS = _words(
+    "numpy.testing numpy.f2py numpy.distutils numpy.lib.npyio numpy.lib._npyio_impl numpy.ctypeslib pandas.io "
+    "torch.package torch.multiprocessing torch.distributed torch.utils.cpp_extension"
+)
 
 
 def kind_of(module: str, name: str, *, called: bool = False) -> NameKind:
