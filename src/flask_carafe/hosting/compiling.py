@@ -79,7 +79,7 @@ async def start_kept(supervisor: Supervisor, spec: ModelSpec, kept: Kept) -> Hos
         _, errors = await handle.predict(signature, trial_rows.packed(signature, [trial_rows.example(signature)]), ANSWER_TIMEOUT_S)
         if not errors:
             return handle
-    except (CarafeError, HostLost) as exc:
+    except CarafeError as exc:
         log.warning("A compiled model that passed before does not come up: %s", exc)
     except BaseException:  # nobody wants it any more
         handle.kill()

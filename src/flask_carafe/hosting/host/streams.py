@@ -64,6 +64,8 @@ class Streams(object):
 
     def ready(self):
         """The stream that may take the next step, or None."""
+        if not self.open:  # most hosts have none, and are asked twice for each frame
+            return None
         return next((stream for stream in self.open if stream.credit and not stream.connection.unsent), None)
 
     def step(self, stream):
