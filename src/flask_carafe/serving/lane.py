@@ -68,7 +68,6 @@ class Lane:
         self.closed_for = ""  # why nothing is taken any more
         self.frames = self.rows = 0
         self.frame_rows = min(FIRST_ROWS, most_rows)  # most rows in the next frame
-        self.row_s = 0.0  # seconds a row, smoothed
         self.on_frame: OnFrame | None = None
 
     def arrive(self, rows: Rows, deadline: float, now: float, done: Callable[..., None], id: str = "") -> Request:
@@ -145,9 +144,7 @@ class Lane:
         """A frame of ``rows`` rows took ``seconds``: how long may the next be, and how long will others wait?"""
         self.pace.learn(rows, seconds)
         self.late_s = 0.0
-        a_row = max(seconds / rows, 1e-9)
-        self.row_s = a_row if a_row > self.row_s else 0.8 * self.row_s + 0.2 * a_row
-        self.frame_rows = max(1, min(self.most_rows, 2 * self.frame_rows, int(FRAME_S / self.row_s)))
+        self.frame_rows = max(1, min(self.most_rows, 2 * self.frame_rows, int(FRAME_S / max(self.pace.row_s, 1e-9))))
 
     def _forget(self, request: Request) -> None:
         """Take back what an ended request that still waited held of the queue."""

@@ -14,7 +14,7 @@ from ..signature import Chunk, Rows
 
 # Told to look whether the client is still there: when it has left, the function that it is given is to be called.
 Watch = Callable[[Callable[[], None] | None], None]
-SLOW_S = 0.05  # after this long we look whether the client is still there
+SLOW_S = 0.07  # after this long we look whether the client is still there
 
 
 class Answer:
