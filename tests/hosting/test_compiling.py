@@ -169,6 +169,12 @@ def test_what_cannot_be_converted_is_refused_with_a_reason(bench: Bench, tmp_pat
     assert "Leave compile out" in refusal.value.hint
 
 
+def test_a_python_function_is_refused_as_such(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "shout.py").write_text("def shout(text: str) -> str:\n    return text.upper()\n")
+    with pytest.raises(CompileRefused, match="a Python function or class is not converted"):
+        bench.admit(f"{tmp_path / 'shout.py'}:shout", compile="onnx")
+
+
 def test_a_model_of_pictures_is_refused_with_a_reason(bench: Bench, tmp_path: Path) -> None:
     path = saved(LogisticRegression().fit(RNG.rand(20, 64), [0, 1] * 10), tmp_path)
     with pytest.raises(CompileRefused, match="is image, and such models are not converted"):

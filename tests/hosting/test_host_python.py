@@ -146,7 +146,7 @@ def test_an_answer_that_is_too_long_fails_its_row(host: Peer, code: Path) -> Non
 
 
 @pytest.mark.parametrize(("name", "error"), [
-    ("nothing", "missing_name"), ("NUMBER", "no_predict"), ("many", "wrong_format"),
+    ("nothing", "missing_name"), ("NUMBER", "no_predict"), ("many", "wrong_function"),
 ])
 def test_what_is_no_model_is_told(host: Peer, code: Path, name: str, error: str) -> None:
     assert host.load((f"{code}:{name}", "python"))["error"]["code"] == error
@@ -155,7 +155,7 @@ def test_what_is_no_model_is_told(host: Peer, code: Path, name: str, error: str)
 def test_a_place_that_is_not_there_is_told(host: Peer, tmp_path: Path) -> None:
     assert host.load((f"{tmp_path}/none.py:f", "python"))["error"]["code"] == "unreadable"
     assert host.load(("no_such_module_here:f", "python"))["error"]["code"] == "missing_module"
-    assert host.load(("json", "python"))["error"]["code"] == "wrong_format"
+    assert host.load(("json", "python"))["error"]["code"] == "wrong_function"
 
 
 def test_a_module_is_found_on_the_path_that_is_given(host: Peer, code: Path) -> None:

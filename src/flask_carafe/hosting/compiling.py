@@ -37,6 +37,13 @@ KINDS = ("number", "integer", "boolean", "category")  # what rows are made up of
 SIZES = (1, 64)  # rows of the frames that are timed
 LIBRARIES = ("scikit-learn", "lightgbm", "xgboost", "xgboost-cpu", "skl2onnx", "onnxmltools", "onnx", "onnxruntime", "numpy", "Flask-Carafe")
 HINT = "Leave compile out to serve the model as it is."
+NEVER = {  # runtimes of which no model is converted
+    "onnx": "it is an ONNX model already",
+    "torch": "PyTorch models are not converted",
+    "keras": "Keras models are not converted",
+    "catboost": "CatBoost models are not converted",
+    "python": "a Python function or class is not converted",
+}
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,6 +139,8 @@ class Compiling:
 
         :raises CompileRefused: it cannot be converted, or answers otherwise than the model.
         """
+        if never := NEVER.get(str(self.admission.description.get("runtime"))):
+            raise CompileRefused(f"It cannot be compiled: {never}.", HINT)
         strange = next((field for field in self.admission.signature.fields if field.kind not in KINDS), None)
         if strange is not None:
             raise CompileRefused(f"It cannot be compiled: its field {strange.name} is {strange.kind}, and such models are not converted.", HINT)

@@ -307,4 +307,5 @@ LOAD_HINTS = {
     "wrong_option": "Leave out what does not fit, or export the model once more.",
     "bare_booster": "LightGBM's text and XGBoost's JSON are served as they are.",
     "wrong_format": "Name the files that a fitted model was saved to.",
+    "wrong_function": "A function's parameters are the inputs; what it returns, or yields, is the answer.",
 }

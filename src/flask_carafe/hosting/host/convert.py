@@ -91,8 +91,6 @@ def convertible(runtime):
             raise LoadError("not_convertible", "XGBoost models over categories are not converted")
     else:
         model = runtime.model
-    if runtime.name == "catboost":
-        raise LoadError("not_convertible", "CatBoost models are not converted")
     if isinstance(runtime, BoosterRuntime):
         return model
     if isinstance(model, Chain):

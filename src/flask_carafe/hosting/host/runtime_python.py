@@ -35,7 +35,7 @@ def find(file):
     path = file["path"]
     where, found, attribute = path.rpartition(":")
     if not found or not where or not attribute:
-        raise LoadError("wrong_format", "a Python model is given as package.module:name or file.py:name, got %r" % path)
+        raise LoadError("wrong_function", "a Python model is given as package.module:name or file.py:name, got %r" % path)
     module = _from_file(where, file.get("sha256")) if where.endswith(".py") else importlib.import_module(where)
     for part in attribute.split("."):
         if not hasattr(module, part):
@@ -110,7 +110,7 @@ def yields(function, hint):
     """
     written = inspect.unwrap(function)
     if getattr(inspect, "isasyncgenfunction", bool)(written):
-        raise LoadError("wrong_format", "%s is an async generator: write it with def and yield" % getattr(written, "__name__", "it"))
+        raise LoadError("wrong_function", "%s is an async generator: write it with def and yield" % getattr(written, "__name__", "it"))
     return inspect.isgeneratorfunction(written) or _origin(hint) in YIELDING
 
 
@@ -171,10 +171,10 @@ class PythonRuntime(Runtime):
         hints, made = hints_of(function), []
         for name, one in inspect.signature(function).parameters.items():
             if one.kind in (one.VAR_POSITIONAL, one.VAR_KEYWORD):
-                raise LoadError("wrong_format", "%s takes *args or **kwargs: its fields cannot be known" % getattr(function, "__name__", "it"))
+                raise LoadError("wrong_function", "%s takes *args or **kwargs: its fields cannot be known" % getattr(function, "__name__", "it"))
             made.append(field_of(name, hints.get(name, one.annotation), one.default))
         if not made:
-            raise LoadError("wrong_format", "%s takes no parameters" % getattr(function, "__name__", "it"))
+            raise LoadError("wrong_function", "%s takes no parameters" % getattr(function, "__name__", "it"))
         return made
 
     def _outputs(self, hint):
