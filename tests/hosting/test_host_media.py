@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import struct
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ import pytest
 from PIL import Image
 
 from flask_carafe.hosting.frames import RowError
+from flask_carafe.hosting.host import runtime_media
 from flask_carafe.signature import Output, Rows
 from hosting.host_client import Peer, Zygote, blobs, jsons
 
@@ -175,3 +178,12 @@ def test_a_frame_whose_rows_want_different_things_is_an_error(media: Peer, tmp_p
     media.signature, media.outputs = {"fields": [{"dtype": "bytes"}, {"dtype": "json"}]}, [Output(name="prediction", dtype="text")]
     _, errors = media.predict(Rows(n=2, chunks=(blobs([b"a", b"b"]), jsons([{"kind": "document"}, GREY]))))
     assert {error.code for error in errors} == {"model_output_invalid"}
+
+
+@pytest.mark.parametrize(("kind", "module", "blob", "name"), [
+    ("image", "PIL", b"", "Pillow"), ("document", "pypdf", b"%PDF-1.7", "pypdf"), ("document", "docx2txt", b"PK\x03\x04", "docx2txt"),
+])  # fmt: skip
+def test_an_absent_library_is_no_fault_of_the_file(monkeypatch: pytest.MonkeyPatch, kind: str, module: str, blob: bytes, name: str) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    _, errors = runtime_media.MediaRuntime.call(SimpleNamespace(_answer=("text", 1)), (GREY | {"kind": kind}, [blob]), 1)  # type: ignore[arg-type]
+    assert errors == {0: ("unavailable", f"{name} is not installed on this server")}

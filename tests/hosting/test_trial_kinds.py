@@ -21,7 +21,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from flask_carafe.errors import ArtifactRefused, LoadFailed
+from flask_carafe.errors import ArtifactRefused, LoadFailed, TrialFailed
+from flask_carafe.hosting import media_needs
 from hosting.bench import Bench
 
 RNG = np.random.RandomState(0)
@@ -67,6 +68,14 @@ def test_pictures(bench: Bench, tmp_path: Path) -> None:
     admission = bench.admit(tmp_path / "digits.joblib", input="image:8x8:L:invert:0-16")
     assert [(field.kind, field.nullable) for field in admission.signature.fields] == [("image", False)]
     assert admission.prediction["prediction"] in range(10)
+
+
+def test_pictures_without_what_reads_them(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    joblib.dump(LogisticRegression().fit(RNG.randn(20, 4), [0, 1] * 10), tmp_path / "squares.joblib")
+    monkeypatch.setattr(media_needs.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(TrialFailed, match="takes a picture, and Pillow is not installed here") as refused:
+        bench.admit(tmp_path / "squares.joblib", input="image:2x2:L")
+    assert refused.value.hint == "pip install 'Flask-Carafe[images]'"
 
 
 def test_a_table_with_categories_and_gaps(bench: Bench, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from ..signature.sample import Sample, read_sample
 from . import trial_rows
 from .admission import Admission, Examined, examine, load_request
 from .frames import Column, RowError
+from .media_needs import check_media
 from .replay import compare, read_examples
 from .trial_answers import answers_differ, check_probabilities
 
@@ -136,16 +137,20 @@ class Trial:
     # -- signature
 
     async def signature_of(self, description: dict[str, Any]) -> Signature:
-        """What the version takes and gives. :raises TrialFailed: what was said by hand does not fit the model."""
+        """What the version takes and gives.
+
+        :raises TrialFailed: what was said by hand does not fit the model, or what reads its files is not installed.
+        """
         try:
             sample: Sample | None = await asyncio.to_thread(read_sample, self.spec.sample) if self.spec.sample else None
             if self.survey.files and (mlflow := self.survey.files[0].mlflow):
                 description = refined(description, mlflow, is_named=isinstance(self.spec.fields, tuple) and bool(self.spec.fields))
             signature = infer(description, self.spec, sample)
             self.spec.journal.fits(signature)
-            return signature
         except ConfigError as exc:
             raise TrialFailed(str(exc), exc.hint) from exc
+        check_media(signature)
+        return signature
 
     async def configure(self, signature: Signature) -> None:
         message = {

@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
-from ..errors import BadRequest, HostFault, NotReady, TooLarge, WrongMediaType
+from ..errors import BadRequest, HostFault, ModelRefused, NotReady, TooLarge, WrongMediaType
 from ..hosting.frames import Column
+from ..hosting.media_needs import EXTRA_HINTS
 from ..signature import Chunk, Field, Output, Rows
 from ..signature.pending import Columns, MediaRequest, Pending, PendingTable
 from .engine import Engine
@@ -31,6 +32,7 @@ async def decode_media(engine: Engine, model: Model, pending: Pending, deadline:
     """Have every file of ``pending`` decoded, all columns at once; a whole table first of all.
 
     :raises InvalidInput: a file that is no picture, no document, too large or broken.
+    :raises ModelRefused: what reads such files is not installed on this server.
     """
     if isinstance(pending, PendingTable):
         rows = await read_table(engine, model, pending, deadline)
@@ -45,6 +47,9 @@ async def _column(engine: Engine, model: Model, request: MediaRequest, deadline:
     if engine.table.media is None:
         raise NotReady(model.entry.name, "the decoder of pictures and documents is not up yet")
     answer = await _converted(engine, request.wanted, request.blobs, lambda: _lane(model, request.field), deadline)
+    for error in answer.errors:
+        if error.code == "unavailable":
+            raise ModelRefused(model.entry.name, error.message, EXTRA_HINTS[request.field.kind])
     if answer.errors:
         raise request.refusal(answer.errors)
     column = answer.columns[0]

@@ -3,7 +3,7 @@
 import io
 import zipfile
 
-from .pictures import Refused
+from .pictures import Refused, Unavailable
 
 MOST_TEXT = 2000000  # characters
 MOST_PAGES = 500
@@ -16,6 +16,7 @@ def convert(blob, want):
     """UTF-8 text of the document in ``blob``.
 
     :raises Refused: not a document that is served, too long, or without text.
+    :raises Unavailable: what reads such documents is not there.
     """
     if b"%PDF-" in blob[:1024]:
         text = pdf(blob)
@@ -35,7 +36,10 @@ def pdf(blob):
     """Text of all pages of a PDF."""
     import logging
 
-    from pypdf import PdfReader
+    try:
+        from pypdf import PdfReader
+    except ImportError:
+        raise Unavailable("pypdf is not installed on this server")
 
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)
     try:
@@ -60,7 +64,10 @@ def pdf(blob):
 
 def docx(blob):
     """Text of a Word document."""
-    import docx2txt
+    try:
+        import docx2txt
+    except ImportError:
+        raise Unavailable("docx2txt is not installed on this server")
 
     try:
         with zipfile.ZipFile(io.BytesIO(blob)) as archive:

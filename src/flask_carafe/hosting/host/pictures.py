@@ -12,6 +12,10 @@ class Refused(ValueError):
     """A file that is not served; the text is for the person who sent it."""
 
 
+class Unavailable(Exception):
+    """What reads such files is not installed in this environment; the text names it."""
+
+
 def width_of(want):
     """Numbers in one converted picture."""
     return int(want["width"]) * int(want["height"]) * (3 if want.get("mode", "RGB") == "RGB" else 1)
@@ -23,8 +27,12 @@ def convert(blob, want):
     :param want: ``width``, ``height``, ``mode`` (L or RGB), ``invert``, ``scale`` (lowest and highest value; 0 to 255 when absent)
         and ``layout``: ``hw``/``hwc`` row by row, ``chw`` colour by colour.
     :raises Refused: not a picture that is served.
+    :raises Unavailable: Pillow is not there.
     """
-    from PIL import Image, ImageOps
+    try:
+        from PIL import Image, ImageOps
+    except ImportError:
+        raise Unavailable("Pillow is not installed on this server")
 
     image = opened(blob)
     image = ImageOps.exif_transpose(image)

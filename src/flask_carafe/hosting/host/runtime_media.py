@@ -72,12 +72,12 @@ def code_of(exc):
     """What kind of refusal it is."""
     if isinstance(exc, tables.TooLarge):
         return "too_large"
-    return "unavailable" if isinstance(exc, tables.Unavailable) else "invalid_value"
+    return "unavailable" if isinstance(exc, pictures.Unavailable) else "invalid_value"
 
 
 def told(exc):
     """One line for the person who sent the file; what a library says stays in the log."""
-    if isinstance(exc, (pictures.Refused, tables.Unavailable)):
+    if isinstance(exc, (pictures.Refused, pictures.Unavailable)):
         return str(exc)
     sys.stderr.write("host: a file could not be read: %s\n" % type(exc).__name__)
     return "the file cannot be read: it is damaged or not what it seems"

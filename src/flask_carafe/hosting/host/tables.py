@@ -9,7 +9,7 @@ import json
 import math
 import os
 
-from .pictures import Refused
+from .pictures import Refused, Unavailable
 
 MOST_COLUMNS = 10000
 MOST_VALUES = 5000000  # of all columns together; JSON within the limit of a body holds hardly more
@@ -20,10 +20,6 @@ INDEX = "__index_level_"  # what pandas calls an index that it stores as a colum
 
 class TooLarge(Refused):
     """A table over a limit; the text is the limit in words."""
-
-
-class Unavailable(Exception):
-    """pyarrow is not installed in this environment."""
 
 
 def read(blob, want):
