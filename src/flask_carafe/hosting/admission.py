@@ -41,8 +41,18 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def in_words(self) -> str:
         """``speed 5.1x at 1 row, 2.3x at 64 rows; largest difference 3e-07 in 1,400 rows``."""
-        speeds = [f"{self.native_us[rows] / graph:.2g}x at {rows} row{'' if rows == '1' else 's'}" for rows, graph in self.graph_us.items() if graph]
+        known = [(rows, self.native_us[rows] / graph) for rows, graph in self.graph_us.items() if graph]
+        speeds = [f"{_times(factor)}x at {rows} row{'' if rows == '1' else 's'}" for rows, factor in known]
         return f"speed {', '.join(speeds)}; largest difference {self.largest:.1g} in {self.rows:,} rows"
+
+
+def _times(factor: float) -> str:
+    """Two digits that tell, and no power of ten.
+
+    >>> _times(5.13), _times(0.054), _times(238.4), _times(12.0)
+    ('5.1', '0.054', '240', '12')
+    """
+    return f"{float(f'{factor:.2g}'):.15g}"
 
 
 class Admission(msgspec.Struct, frozen=True, kw_only=True):
