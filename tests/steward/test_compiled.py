@@ -24,7 +24,7 @@ def test_a_compiled_model_comes_back_as_the_graph_that_it_was(home: Any, tmp_pat
         await home.link.declare([spec], "m")
         first = await home.until(lambda entry: entry["state"] in ("ready", "refused"), 60.0, "m")
         assert first["state"] == "ready", first["reason"]
-        assert first["runtime"].startswith("onnx") and "largest difference" in first["compiled"]
+        assert first["runtime"].startswith("onnx") and "compiled from scikit-learn" in first["runtime"] and "largest difference" in first["compiled"]
         os.kill(first["hosts"][0]["pid"], signal.SIGKILL)
         again = await home.until(lambda entry: entry["state"] == "ready" and entry["restarts"] == 1, 60.0, "m")
         assert (again["version"], again["compiled"], again["signature"]) == (1, first["compiled"], first["signature"])

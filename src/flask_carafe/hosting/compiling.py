@@ -20,6 +20,7 @@ from ..artifacts.spec import ModelSpec, digest
 from ..artifacts.verdict import installed
 from ..errors import ArtifactRefused, CarafeError, CompileRefused, HostFault, HostLost
 from ..signature import Signature
+from ..signature.answer import Encoder
 from ..signature.layout import pack
 from . import compile_rows, trial_rows
 from .admission import Admission, Compiled, Started
@@ -176,7 +177,7 @@ class Compiling:
             width=width, rows=comparison.rows, largest=comparison.largest, native_us=native["us"], graph_us=graph["us"],
             tools={str(name): str(version) for name, version in (converted.get("tools") or {}).items()},
         )  # fmt: skip
-        description = self.admission.description | {"runtime": "onnx", "estimator": f"{self.admission.description.get('estimator', '')}, compiled"}
+        description = self.admission.description | {"runtime": "onnx", "compiled_from": str(self.admission.description.get("runtime", ""))}
         libraries = {str(name): str(version) for name, version in (loaded["description"].get("libraries") or {}).items()}
         status = await asked(handle, {"op": "status"})
         admission = msgspec.structs.replace(
@@ -184,7 +185,15 @@ class Compiling:
             load_ms=float(loaded.get("load_ms") or 0.0), memory_bytes=int(status.get("memory_bytes") or 0),
         )  # fmt: skip
         await configure(handle, self.spec, admission)
-        return Kept(file=file, load=load, admission=admission)
+        prediction = await self._own_answer(handle, signature)
+        return Kept(file=file, load=load, admission=msgspec.structs.replace(admission, prediction=prediction))
+
+    async def _own_answer(self, handle: HostHandle, signature: Signature) -> dict[str, Any]:
+        """What the graph answers to the example, as it is told to clients."""
+        columns, errors = await self._answer(handle, signature, trial_rows.packed(signature, [self.admission.example]))
+        if errors:
+            raise CompileRefused(f"The graph fails at the example: {errors[0].reason}", HINT)
+        return Encoder(signature, self.spec.name).body(columns, 0, 1, True)
 
     def _load_request(self, plan: dict[str, Any], file: Stored) -> dict[str, Any]:
         """The ``load`` message of the graph: as that of the model, with its file in place of the model's."""

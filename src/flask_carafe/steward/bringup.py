@@ -100,10 +100,11 @@ def facts_of(admission: trial.Admission) -> dict[str, Any]:
     """What the trial found, as the table tells it."""
     description = admission.description
     runtime = str(description.get("runtime", ""))
-    version = admission.libraries.get(runtime, "")
+    source = str(description.get("compiled_from", ""))
+    named = [f"{name} {admission.libraries.get(name, '')}".strip() for name in (runtime, source) if name]
     return {
         "signature": msgspec.to_builtins(admission.signature),
-        "runtime": f"{runtime} {version}".strip(),
+        "runtime": ", compiled from ".join(named),
         "estimator": str(description.get("estimator", "")),
         "libraries": admission.libraries,
         "max_batch_rows": admission.max_batch_rows,

@@ -95,7 +95,8 @@ def _find(name: str, version: str | None) -> Model:
 def metadata(found: Model) -> dict[str, Any]:
     """Name, versions, platform, inputs and outputs. :raises NotReady: it is not known yet what the model takes."""
     signature = found.usable_decoder().signature
-    runtime = found.entry.runtime.rpartition(" ")[0] or found.entry.runtime
+    told = found.entry.runtime.partition(",")[0]  # without what it was compiled from
+    runtime = told.rpartition(" ")[0] or told
     properties = {"runtime": found.entry.runtime, "estimator": found.entry.estimator, "description": found.entry.description}
     return {
         "name": found.entry.name,
