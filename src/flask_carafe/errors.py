@@ -47,12 +47,16 @@ MOST_DETAILS = 20
 
 
 class Detail(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One thing wrong with one value; ``row`` counts from 0."""
+    """One thing wrong with one value; ``row`` counts from 0, and is None where no single row is to blame."""
 
     field: str = ""
     expected: str = ""
     got: str = ""
-    row: int = 0
+    row: int | None = 0
+
+    def as_json(self) -> dict[str, Any]:
+        told: dict[str, Any] = msgspec.to_builtins(self) | {"row": self.row}
+        return {key: value for key, value in told.items() if value is not None}
 
 
 class CarafeError(Exception):
@@ -74,7 +78,7 @@ class CarafeError(Exception):
         if self.hint:
             body["hint"] = self.hint
         if self.details:
-            body["details"] = [msgspec.to_builtins(detail) | {"row": detail.row} for detail in self.details[:MOST_DETAILS]]
+            body["details"] = [detail.as_json() for detail in self.details[:MOST_DETAILS]]
         if request_id:
             body["request_id"] = request_id
         return body

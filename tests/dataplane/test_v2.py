@@ -158,6 +158,17 @@ def test_the_deadline_in_the_body_is_the_requests_own(server):
     assert answer.status == 200
 
 
+def test_a_wrong_value_is_told_with_its_row_and_field(server):
+    answer = infer(server, IRIS, tensor([1, 2, 3, 4, 5, "x", 7, 8], [2, 4]))
+    assert answer.status == 400 and answer.json["error"] == "Row 1: feature_2 must be a number (FP64), got 'x'."
+    assert answer.json["details"] == [{"field": "feature_2", "expected": "number", "got": "'x'", "row": 1}]
+
+
+def test_a_tensor_that_is_wrong_as_a_whole_has_no_row(server):
+    (detail,) = infer(server, IRIS, tensor([1, 2, 3], [1, 3])).json["details"]
+    assert detail == {"field": "input", "expected": "shape [n, 4]", "got": "[1, 3]"}
+
+
 REFUSED = {
     "ragged": (tensor([[1, 2, 3], [1, 2, 3, 4]], [2, 4]), "nested as its shape"),
     "count": (tensor([1, 2, 3], [1, 4]), "input must have 4 values, as its shape [1, 4] says, got 3"),
@@ -166,7 +177,7 @@ REFUSED = {
     "no shape": (tensor([1], []), "the batch first"),
     "shape": (tensor([1], [-1, 4]), "the batch first"),
     "datatype": (tensor([1, 2, 3, 4], [1, 4], "FLOAT"), "a datatype that is known here"),
-    "another type": (tensor([1, 2.5, 3, 4], [1, 4], "INT64"), "got 2.5 at position 1"),
+    "another type": (tensor([1, 2.5, 3, 4], [1, 4], "INT64"), "Row 0: feature_2 must be an integer from -9223372036854775808"),
     "out of range": (tensor([1, 2, 300, 4], [1, 4], "UINT8"), "integer from 0 to 255"),
     "texts": (tensor(["1", "2", "3", "4"], [1, 4], "BYTES"), "feature_1 must be a number, got '1'"),
     "booleans": (tensor([True, False, True, False], [1, 4], "BOOL"), "feature_1 must be a number, got true"),

@@ -115,7 +115,7 @@ def test_a_key_that_stands_twice_is_never_passed_over() -> None:
 @settings(max_examples=80, deadline=None)
 def test_json_and_binary_of_one_tensor_are_the_same_values(one: dict[str, Any]) -> None:
     with contextlib.suppress(InvalidInput):
-        flat = v2_tensors.from_json("x", one["datatype"], v2_tensors.flattened("x", one["data"], one["shape"]))
+        flat = v2_tensors.from_json("x", one["datatype"], v2_tensors.flattened("x", one["data"], one["shape"]), one["shape"])
         beyond = one["datatype"] == "FP64" and any(type(value) is int for value in flat)  # kept whole, so that its field refuses it
         if None not in flat and not beyond:
             blob = v2_tensors.to_blob(one["datatype"], flat)

@@ -43,7 +43,8 @@ class Failure(click.ClickException):
     def show(self, file: Any = None) -> None:
         click.secho(f"Error: {self.message}", fg="red", err=True)
         for detail in self.error.details:
-            click.echo(f"  row {detail.row}, {detail.field}: expected {detail.expected}, got {detail.got}", err=True)
+            where = detail.field if detail.row is None else f"row {detail.row}, {detail.field}"
+            click.echo(f"  {where}: expected {detail.expected}, got {detail.got}", err=True)
         if self.error.hint:
             click.echo(self.error.hint, err=True)
 

@@ -67,7 +67,7 @@ def in_words(details: Sequence[Detail]) -> dict[int, str]:
     words: dict[int, list[str]] = {}
     for detail in details:
         text = f"{detail.field}: expected {detail.expected}, got {detail.got}" if detail.expected else detail.got
-        words.setdefault(detail.row, []).append(text or "the model failed on this row")
+        words.setdefault(detail.row or 0, []).append(text or "the model failed on this row")
     return {row: "; ".join(texts) for row, texts in words.items()}
 
 

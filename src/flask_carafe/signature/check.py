@@ -174,7 +174,7 @@ class _Report:
         if self.full:
             return
         if not self.details:
-            where = self.place(detail.row) if self.place else f"Row {detail.row}" if self.many else ""
+            where = self.place(detail.row or 0) if self.place else f"Row {detail.row}" if self.many else ""
             first = sentence[0].upper() if general else sentence[0]
             self.sentence, self.hint = (f"{where}: {sentence}." if where else f"{first}{sentence[1:]}."), hint
         self.details.append(detail)

@@ -50,7 +50,7 @@ class V2(Protocol):
         if header == "0":
             call = _raw(input_specs(signature), body)
         else:
-            call = v2_request.read(body, header)
+            call = v2_request.read(body, header, signature.fields)
         memo = Memo(call.id, wanted(signature, call), call.timeout_s)
         return to_rows(model, call.inputs), memo
 

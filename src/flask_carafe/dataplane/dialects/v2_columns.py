@@ -20,7 +20,7 @@ from ...signature.columnar import as_missing
 from ...signature.kinds import Blob
 from ...signature.kinds.image import picture_shape, read_base64
 from ...signature.pending import Pending
-from .v2_tensors import BYTES, DTYPES, FLOATS, Tensor, wrong
+from .v2_tensors import BYTES, DTYPES, FLOATS, Tensor, wrong, wrong_value
 
 INPUT = "input"  # what the one tensor of a model without names of its own is called
 CONTENT_TYPES = ("", "np", "pd", "str", "base64", "datetime")
@@ -65,10 +65,11 @@ def to_rows(model: Model, tensors: Sequence[Tensor]) -> Rows | Pending:
     decoder = model.usable_decoder()
     signature = decoder.signature
     if not tensors:
-        raise InvalidInput("inputs is empty.", [Detail(field="inputs", expected="at least one tensor", got="none")])
+        raise InvalidInput("inputs is empty.", [Detail(field="inputs", expected="at least one tensor", got="none", row=None)])
     for tensor in tensors:
         if tensor.content_type not in CONTENT_TYPES:
-            raise wrong(tensor.name, f"have a content_type that is known here ({', '.join(CONTENT_TYPES[1:])})", repr(tensor.content_type[:30]))
+            known = ", ".join(CONTENT_TYPES[1:])
+            raise wrong(tensor.name, f"have a content_type that is known here ({known})", repr(tensor.content_type[:30]), expected=known)
     n = _batch(tensors)
     decoder.count(n)
     block = _block(signature, tensors, decoder.block.width)
@@ -81,7 +82,8 @@ def _batch(tensors: Sequence[Tensor]) -> int:
     first = tensors[0]
     for tensor in tensors:
         if tensor.shape[0] != first.shape[0]:
-            raise wrong(tensor.name, f"have {first.shape[0]:,} rows as {name_of(first.name)}", f"{tensor.shape[0]:,}")
+            rows = f"{first.shape[0]:,} rows"
+            raise wrong(tensor.name, f"have {rows} as {name_of(first.name)}", f"{tensor.shape[0]:,}", expected=rows)
     return first.shape[0]
 
 
@@ -112,7 +114,7 @@ def _by_field(signature: Signature, tensors: Sequence[Tensor]) -> list[tuple[Ten
     known = {field.name: field for field in fields}
     if len(set(names)) != len(names):
         twice, times = Counter(names).most_common(1)[0]
-        raise wrong(twice, "stand once among the inputs", f"{times} of them")
+        raise wrong(twice, "stand once among the inputs", f"{times} of them", expected="one input of this name")
     if len(tensors) == len(fields) and known.keys().isdisjoint(names) and (len(fields) == 1 or not signature.named):
         return list(zip(tensors, fields, strict=True))
     if known.keys().isdisjoint(names):
@@ -128,14 +130,15 @@ def _refuse_shape(signature: Signature, tensors: Sequence[Tensor]) -> None:
     k, one = len(signature.fields), tensors[0]
     if len(tensors) == 1 and k > 1:
         hint = f"Or send one tensor for each field: {listed([field.name for field in signature.fields])}."
-        raise wrong(one.name, f"have the shape [n, {k}], a row for each prediction", str(list(one.shape)), hint)
+        raise wrong(one.name, f"have the shape [n, {k}], a row for each prediction", str(list(one.shape)), hint, expected=f"shape [n, {k}]")
 
 
 def _unknown(tensor: Tensor, names: list[str]) -> InvalidInput:
     name = encodable(tensor.name[:100])
     near = get_close_matches(name, names[:1000], n=1)
     hint = f"Did you mean {near[0]!r}?" if near else f"The inputs are: {listed(names)}."
-    return InvalidInput(f"There is no input {name!r}.", [Detail(field=name, expected="an input of this model", got="a tensor")], hint)
+    got = f"{tensor.datatype} {list(tensor.shape)}"
+    return InvalidInput(f"There is no input {name!r}.", [Detail(field=name, expected="an input of this model", got=got, row=None)], hint)
 
 
 def _column(tensor: Tensor, field: Field) -> Sequence[Any]:
@@ -146,7 +149,7 @@ def _column(tensor: Tensor, field: Field) -> Sequence[Any]:
     shapes = {field.shape, picture_shape(field) if field.kind == "image" else field.shape, (field.width,)}
     if not field.shape or tensor.datatype == BYTES or rest not in shapes:
         wanted = " or ".join(str(["n", *shape]).replace("'", "") for shape in sorted(shapes, key=len)) if field.shape else "[n] or [n, 1]"
-        raise wrong(tensor.name, f"have the shape {wanted}", str(list(tensor.shape)))
+        raise wrong(tensor.name, f"have the shape {wanted}", str(list(tensor.shape)), expected=f"shape {wanted}")
     width = field.width
     return [list(tensor.values[at : at + width]) for at in range(0, n * width, width)]
 
@@ -165,16 +168,16 @@ def _text(tensor: Tensor, field: Field, value: str | bytes, at: int) -> Any:
     if tensor.content_type == "base64" or (field.kind == "image" and isinstance(value, str)):
         data = read_base64(value if isinstance(value, str) else value.decode("ascii", "replace"))
         if data is None:
-            raise wrong(tensor.name, "hold base64", f"something else at position {at}")
-        return Blob(data) if field.kind in ("image", "document") else _utf8(tensor, data, at)
+            raise wrong_value(field.name, at, "base64", "something else", "base64")
+        return Blob(data) if field.kind in ("image", "document") else _utf8(field, data, at)
     if isinstance(value, str):
         return value
     is_file = field.kind == "image" or (field.kind == "document" and value.startswith(FILES))
-    return Blob(value) if is_file else _utf8(tensor, value, at)
+    return Blob(value) if is_file else _utf8(field, value, at)
 
 
-def _utf8(tensor: Tensor, data: bytes, at: int) -> str:
+def _utf8(field: Field, data: bytes, at: int) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as exc:
-        raise wrong(tensor.name, "hold text in UTF-8", f"another byte at {exc.start} of the value at position {at}") from None
+        raise wrong_value(field.name, at, "text in UTF-8", f"another byte at {exc.start}", "text in UTF-8") from None

@@ -91,11 +91,11 @@ def wanted(signature: Signature, call: Call) -> list[Wanted]:
     found: dict[str, Wanted] = {}
     for asked in call.outputs:
         if asked.name in found:  # else a small request could ask for an answer of any size
-            raise wrong(asked.name, "stand once among the outputs", "it again")
+            raise wrong(asked.name, "stand once among the outputs", "it again", expected="one output of this name")
         at = places.get(asked.name, roles.get(ROLES.get(asked.name, "")))
         if at is None:
             name = encodable(asked.name[:100])
-            detail = Detail(field=name, expected="an output of this model", got="a name that is none")
+            detail = Detail(field=name, expected="an output of this model", got=repr(name), row=None)
             raise InvalidInput(f"There is no output {name!r}.", [detail], f"The outputs are: {', '.join(places)}.")
         found[asked.name] = _wanted(signature.outputs[at], at, asked.name, asked.parameters or {}, call.is_binary)
     return list(found.values())
@@ -103,14 +103,14 @@ def wanted(signature: Signature, call: Call) -> list[Wanted]:
 
 def _wanted(output: Output, at: int, name: str, parameters: Parameters, is_binary: bool) -> Wanted:
     if "shared_memory_region" in parameters:
-        raise wrong(name, "be answered in the response", "a region of shared memory, which is not offered here")
+        raise wrong(name, "be answered in the response", "a region of shared memory, which is not offered here", expected="answer in the response")
     binary, top = parameters.get("binary_data", is_binary), parameters.get("classification", 0)
     if not isinstance(binary, bool):
-        raise wrong(name, "have binary_data true or false", repr(binary)[:30])
+        raise wrong(name, "have binary_data true or false", repr(binary)[:30], expected="boolean")
     if isinstance(top, bool) or not isinstance(top, int) or top < 0:
-        raise wrong(name, "have a number of classes as its classification", repr(top)[:30])
+        raise wrong(name, "have a number of classes as its classification", repr(top)[:30], expected="number of classes")
     if top and output.role != "probabilities":
-        raise wrong(name, "be probabilities to be asked for classification", "another output")
+        raise wrong(name, "be probabilities to be asked for classification", "another output", expected="probabilities")
     return Wanted(at, name, binary, min(top, output.width))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from ...errors import BadRequest, InvalidInput
-from ...signature import strict
+from ...signature import Field, strict
 from ...signature.kinds.base import EXACT
 from . import v2_tensors as tensors
 from .v2_tensors import Tensor, wrong
@@ -82,16 +82,17 @@ class Call(msgspec.Struct):
     is_binary: bool = False
 
 
-def read(body: bytes, header: str | None) -> Call:
+def read(body: bytes, header: str | None, fields: Sequence[Field] = ()) -> Call:
     """The call in ``body``.
 
     :param header: ``Inference-Header-Content-Length``: where the JSON ends and blobs begin; None for JSON alone.
+    :param fields: of the model, whose names an error goes by.
     :raises BadRequest: it is no such request.
     :raises InvalidInput: a tensor is not what its own datatype and shape say.
     """
     text, blobs = (body, b"") if header is None else tensors.split(body, header)
     try:
-        return _fast(text, blobs) or _complete(text, blobs)
+        return _fast(text, blobs) or _complete(text, blobs, fields)
     except BadRequest as exc:
         exc.hint = exc.hint or HINT
         raise
@@ -153,13 +154,14 @@ def _fast_input(one: _FastInput) -> Tensor:
     return Tensor(one.name, one.datatype, shape, flat, _content_type(one))
 
 
-def _complete(text: bytes, blobs: bytes) -> Call:
+def _complete(text: bytes, blobs: bytes, fields: Sequence[Field] = ()) -> Call:
     parsed = strict.parse(text)
     try:
         body = msgspec.convert(parsed, _Body)
     except msgspec.ValidationError as exc:
         raise BadRequest(f"This is not a V2 inference request: {_lower(str(exc))}.") from None
-    inputs = [_input(one) if one.data is not msgspec.UNSET else None for one in body.inputs]
+    names = [field.name for field in fields] if len(body.inputs) == 1 else []
+    inputs = [_input(one, names) if one.data is not msgspec.UNSET else None for one in body.inputs]
     return _call(body, inputs, blobs)
 
 
@@ -167,12 +169,12 @@ def _lower(sentence: str) -> str:
     return sentence[:1].lower() + sentence[1:]
 
 
-def _input(one: _Input) -> Tensor:
+def _input(one: _Input, fields: Sequence[str]) -> Tensor:
     shape = tensors.checked_shape(one.name, one.shape)
     datatype = tensors.known_datatype(one.name, one.datatype)
     if datatype in tensors.BINARY_ONLY:
-        raise wrong(one.name, f"be sent in binary form, as {datatype} has no other", "JSON data")
-    values = tensors.from_json(one.name, datatype, tensors.flattened(one.name, one.data, shape))
+        raise wrong(one.name, f"be sent in binary form, as {datatype} has no other", "JSON data", expected="binary data")
+    values = tensors.from_json(one.name, datatype, tensors.flattened(one.name, one.data, shape), shape, fields)
     return Tensor(one.name, datatype, shape, values, _content_type(one))
 
 
@@ -201,12 +203,13 @@ def _blob_size(one: _Input, tensor: Tensor | None) -> int:
     """Bytes that this input has behind the JSON."""
     parameters = one.parameters or {}
     if "shared_memory_region" in parameters:
-        raise wrong(one.name, "be sent with the request", "a region of shared memory, which is not offered here")
+        raise wrong(one.name, "be sent with the request", "a region of shared memory, which is not offered here", expected="data in the request")
     size = parameters.get("binary_data_size")
     if size is None and tensor is None:
         raise wrong(one.name, "have data, or parameters.binary_data_size", "neither")
     if size is not None and (tensor is not None or not isinstance(size, int) or isinstance(size, bool) or size < 0):
-        raise wrong(one.name, "have data or parameters.binary_data_size, a number of bytes", "both" if tensor is not None else repr(size)[:30])
+        got = "both" if tensor is not None else repr(size)[:30]
+        raise wrong(one.name, "have data or parameters.binary_data_size, a number of bytes", got)
     return size or 0
 
 
@@ -215,7 +218,7 @@ def _from_blob(one: _Input, blob: bytes) -> Tensor:
     datatype = tensors.known_datatype(one.name, one.datatype)
     count = prod(shape)
     if count > len(blob):
-        raise wrong(one.name, f"have {count:,} values, as its shape {list(shape)} says", f"{len(blob):,} bytes")
+        raise wrong(one.name, f"have {count:,} values, as its shape {list(shape)} says", f"{len(blob):,} bytes", expected=f"{count:,} values")
     return Tensor(one.name, datatype, shape, tensors.from_blob(one.name, datatype, blob, count), _content_type(one))
 
 

@@ -9,7 +9,7 @@ import struct
 import sys
 from array import array
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from math import prod
 from typing import Any, NamedTuple
@@ -64,15 +64,25 @@ class Tensor(msgspec.Struct, gc=False):
     content_type: str = ""
 
 
-def wrong(name: str, expected: str, got: str, hint: str = "") -> InvalidInput:
-    """The refusal of a tensor as a whole."""
-    return InvalidInput(f"{name_of(name)} must {expected}, got {got}.", [Detail(field=name[:100], expected=expected, got=got)], hint)
+def wrong(name: str, must: str, got: str, hint: str = "", *, expected: str = "") -> InvalidInput:
+    """The refusal of a tensor as a whole.
+
+    :param must: a verb and what follows it.
+    :param expected: the same for programs; without it all of ``must`` but the verb.
+    """
+    detail = Detail(field=name[:100], expected=expected or must.partition(" ")[2], got=got, row=None)
+    return InvalidInput(f"{name_of(name)} must {must}, got {got}.", [detail], hint)
+
+
+def wrong_value(field: str, row: int, expected: str, got: str, must: str) -> InvalidInput:
+    """The refusal of one value; the sentence counts rows from 0 as all others do."""
+    return InvalidInput(f"Row {row}: {name_of(field)} must be {must}, got {got}.", [Detail(field=field[:100], expected=expected, got=got, row=row)])
 
 
 def checked_shape(name: str, shape: Sequence[int]) -> tuple[int, ...]:
     """``shape`` if it is one. :raises InvalidInput: no dimension, too many, or one that is negative or beyond 32 bits."""
     if not 0 < len(shape) <= MOST_RANK or min(shape) < 0 or max(shape) >= MOST_EXTENT:
-        raise wrong(name, "have a shape of one or more sizes, the batch first", str(list(shape))[:60])
+        raise wrong(name, "have a shape of one or more sizes, the batch first", str(list(shape))[:60], expected="one or more sizes, the batch first")
     return tuple(shape)
 
 
@@ -86,34 +96,55 @@ def flattened(name: str, data: Any, shape: Sequence[int]) -> list[Any]:
     """
     values = data
     if not isinstance(values, list):
-        raise wrong(name, "have a list as its data", shown(data))
+        raise wrong(name, "have a list as its data", shown(data), expected="list")
     for extent in shape[1:]:
         if not values or not isinstance(values[0], list):
             break
         if not all(isinstance(part, list) and len(part) == extent for part in values):
-            raise wrong(name, f"be nested as its shape {list(shape)} says", "lists of other lengths")
+            raise wrong(name, f"be nested as its shape {list(shape)} says", "lists of other lengths", expected=f"lists nested as {list(shape)}")
         values = list(chain.from_iterable(values))
     if len(values) != prod(shape):
-        raise wrong(name, f"have {prod(shape):,} values, as its shape {list(shape)} says", f"{len(values):,}")
+        raise wrong(name, f"have {prod(shape):,} values, as its shape {list(shape)} says", f"{len(values):,}", expected=f"{prod(shape):,} values")
     return values
 
 
-def from_json(name: str, datatype: str, values: list[Any]) -> Sequence[Any]:
+def from_json(name: str, datatype: str, values: list[Any], shape: Sequence[int], fields: Sequence[str] = ()) -> Sequence[Any]:
     """JSON values as ``datatype`` has them: a float of 32 bits is rounded to one, so that it is the same as its binary form.
 
+    :param fields: the names of what stands side by side in one row, if they are known; else an error has the tensor's own.
     :raises InvalidInput: a value that this datatype does not hold; the first of them is told.
     """
+    fits, expected, must = _rule(datatype)
+    for at, value in enumerate(values):
+        if value is not None and not fits(value):
+            row, place = divmod(at, prod(shape[1:]))
+            field = fields[place] if len(fields) == prod(shape[1:]) else name
+            raise wrong_value(field, row, expected, shown(value), f"{must} ({datatype})")
     if datatype == BYTES:
-        return _all(name, values, datatype, lambda value: isinstance(value, str), "text")
+        return values
     if datatype == BOOL:
-        _all(name, values, datatype, lambda value: value in (0, 1) and isinstance(value, (bool, int)), "true or false")
         return [None if value is None else bool(value) for value in values]
-    number = NUMBERS[datatype]
-    if number.most is not None and number.least is not None:
-        return _whole_numbers(name, datatype, values, number.least, number.most)
-    most = MOST_FLOAT32 if datatype == "FP32" else float("inf")
-    _all(name, values, datatype, lambda value: isinstance(value, (int, float)) and not isinstance(value, bool) and -most <= value <= most, "number")
+    if NUMBERS[datatype].most is not None:
+        return [value if value is None else int(value) for value in values] if {*map(type, values)} - {int} else values
     return [value if value is None else _float(value, datatype) for value in values]
+
+
+def _rule(datatype: str) -> tuple[Callable[[Any], bool], str, str]:
+    """Whether a JSON value is one of ``datatype``, and how that is called: for programs, and after "must be"."""
+    if datatype == BYTES:
+        return lambda value: isinstance(value, str), "text", "a text"
+    if datatype == BOOL:
+        return lambda value: isinstance(value, (bool, int)) and value in (0, 1), "boolean", "true or false"
+    number = NUMBERS[datatype]
+    if number.most is None or number.least is None:
+        most = MOST_FLOAT32 if datatype == "FP32" else float("inf")
+        return lambda value: isinstance(value, (int, float)) and not isinstance(value, bool) and -most <= value <= most, "number", "a number"
+    least, highest = number.least, number.most
+
+    def fits(value: Any) -> bool:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and least <= value <= highest and value == int(value)
+
+    return fits, f"integer from {least} to {highest}", f"an integer from {least} to {highest}"
 
 
 def _float(value: int | float, datatype: str) -> int | float:
@@ -121,21 +152,6 @@ def _float(value: int | float, datatype: str) -> int | float:
     if datatype == "FP32":
         return SINGLE.unpack(SINGLE.pack(value))[0]  # type: ignore[no-any-return]
     return value if abs(value) > EXACT else float(value)
-
-
-def _whole_numbers(name: str, datatype: str, values: list[Any], least: int, most: int) -> list[Any]:
-    def fits(value: Any) -> bool:
-        return isinstance(value, (int, float)) and not isinstance(value, bool) and least <= value <= most and value == int(value)
-
-    _all(name, values, datatype, fits, f"integer from {least} to {most}")
-    return [value if value is None else int(value) for value in values] if {*map(type, values)} - {int} else values
-
-
-def _all(name: str, values: list[Any], datatype: str, fits: Any, expected: str) -> list[Any]:
-    for at, value in enumerate(values):
-        if value is not None and not fits(value):
-            raise wrong(name, f"hold {datatype} values ({expected})", f"{shown(value)} at position {at}")
-    return values
 
 
 # ---- binary
@@ -153,7 +169,7 @@ def from_blob(name: str, datatype: str, blob: bytes, count: int) -> Sequence[Any
         raise wrong(name, f"be {count * size:,} bytes of {datatype}", f"{len(blob):,} bytes")
     if datatype == BOOL:
         if blob and max(blob) > 1:
-            raise wrong(name, "hold BOOL values, each a byte 0 or 1", f"a byte {max(blob)}")
+            raise wrong(name, "hold BOOL values, each a byte 0 or 1", f"a byte {max(blob)}", expected="bytes 0 or 1")
         return [byte == 1 for byte in blob]
     if datatype == "FP16":
         return struct.unpack(f"<{count}e", blob)
@@ -212,7 +228,7 @@ def to_json(datatype: str, values: Sequence[Any]) -> list[Any]:
 def known_datatype(name: str, datatype: str) -> str:
     """``datatype`` if it is one. :raises InvalidInput: the names of those that are."""
     if datatype not in KNOWN:
-        raise wrong(name, f"have a datatype that is known here ({', '.join(KNOWN)})", repr(datatype[:30]))
+        raise wrong(name, f"have a datatype that is known here ({', '.join(KNOWN)})", repr(datatype[:30]), expected=", ".join(KNOWN))
     return datatype
 
 
