@@ -17,6 +17,7 @@
     ├── TooLarge                   413 too_large
     │   └── TooManyRows            413 too_many_rows
     ├── WrongMediaType             415 wrong_media_type
+    │   └── WrongEncoding          415 wrong_media_type   a Content-Encoding
     ├── Overloaded                 429 overloaded         carries retry_after_s; nothing was run
     │   └── TooMuchAtOnce          429 overloaded         bodies being read are over their budget
     ├── ModelFailed                500 model_error        the model raised
@@ -129,7 +130,7 @@ class NoDefaultModel(NotFound):
 
 class VersionNotFound(NotFound):
     code, text = "version_not_found", "Model {!r} has no version {}."
-    hint = "List versions with: carafe models show NAME"
+    hint = "GET /v2/models/NAME lists its versions."
 
 
 class AnswerTooLong(CarafeError):
@@ -164,10 +165,15 @@ class WrongMediaType(CarafeError):
     hint = "Send application/json, text/csv, application/x-ndjson, Parquet, Arrow or multipart/form-data."
 
 
+class WrongEncoding(WrongMediaType):
+    text, hint = "Content-Encoding {} is not understood here.", "Send gzip, deflate or none."
+
+
 class Overloaded(CarafeError):
     """``Overloaded(model, retry_after_s)``; nothing was run, so a retry is safe."""
 
     code, status, text = "overloaded", 429, "Model {!r} has more waiting than it can answer in time."
+    hint = "Come again after Retry-After seconds, or give more time with X-Request-Timeout-Ms."
 
     @property
     def retry_after_s(self) -> int:
@@ -176,6 +182,7 @@ class Overloaded(CarafeError):
 
 class TooMuchAtOnce(Overloaded):
     text = "More is being sent to this server than it takes in at once."
+    hint = "Come again after Retry-After seconds."
 
 
 class ModelFailed(CarafeError):
@@ -222,10 +229,12 @@ class HostLost(NotReady):
 
 class DeadlineExceeded(CarafeError):
     code, status, text = "deadline_exceeded", 504, "No answer within {:g} s."
+    hint = "Give more time with X-Request-Timeout-Ms, or with the setting predict_timeout_s."
 
 
 class ModelHung(DeadlineExceeded):
     code, text = "model_hung", "Model {!r} did not answer within its limit of {:g} s and was restarted."
+    hint = ""
 
 
 class ArtifactRefused(CarafeError):

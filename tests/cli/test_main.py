@@ -75,7 +75,7 @@ def test_our_errors_are_a_line_with_a_next_step_and_exit_1(capsys, command):
     assert main(["doctor"]) == 1
     told = capsys.readouterr()
     assert told.out == ""
-    assert told.err == "Error: Model 'iris' has no version 7.\nList versions with: carafe models show NAME\n"
+    assert told.err == "Error: Model 'iris' has no version 7.\nGET /v2/models/NAME lists its versions.\n"
 
 
 def test_details_of_an_error_are_told_by_row_and_field(capsys, command):

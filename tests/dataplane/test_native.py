@@ -152,12 +152,19 @@ def test_a_bad_row_fails_alone_among_strangers(server):
 
 def test_a_request_has_its_own_deadline(server):
     answer = server.post("/models/slow/predict", {"seconds": 1.0}, X_Request_Timeout_Ms="100")
-    assert answer.status == 504 and answer.json["code"] == "deadline_exceeded"
+    assert answer.status == 504 and answer.json["code"] == "deadline_exceeded" and "X-Request-Timeout-Ms" in answer.json["hint"]
     for sent in ("soon", "3600001", "0000000000019999999999", "1" + "0" * 5000):
         assert server.post("/predict", {"features": FLOWER}, X_Request_Timeout_Ms=sent).status == 400
 
 
+def test_an_encoding_that_is_not_read_is_named(server):
+    answer = server.post("/predict", {"features": FLOWER}, Content_Encoding="br")
+    assert answer.status == 415 and answer.json["error"] == "Content-Encoding br is not understood here."
+    assert answer.json["hint"] == "Send gzip, deflate or none."
+
+
 def test_unknown_models_versions_and_methods_say_so(server):
+    assert server.post("/models/irsi/predict", {"x": 1}).json["hint"] == "Did you mean 'iris'?"
     assert server.post("/models/nobody/predict", {"x": 1}).json["code"] == "model_not_found"
     assert server.post("/models/iris/versions/9/predict", {"features": FLOWER}).json["code"] == "version_not_found"
     assert server.post("/models/iris/versions/1/predict", {"features": FLOWER}).status == 200

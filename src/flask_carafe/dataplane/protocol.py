@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..config import show_size
-from ..errors import BadRequest, CarafeError, ModelRefused, OutputInvalid, Overloaded, TooLarge, WrongMediaType
+from ..errors import BadRequest, CarafeError, ModelRefused, OutputInvalid, Overloaded, TooLarge, WrongEncoding
 from ..operations.failures import log_failure
 from ..serving.request import Answer
 from ..serving.table import Model, RoutingTable
@@ -114,7 +114,7 @@ def unpacked(body: bytes, encoding: str, most: int) -> bytes:
     """``body`` without its Content-Encoding. Source: RFC 9110, section 8.4.1.
 
     :param most: bytes that may come out.
-    :raises WrongMediaType: an encoding other than gzip and deflate.
+    :raises WrongEncoding: an encoding other than gzip and deflate.
     :raises TooLarge: more would come out.
     :raises BadRequest: it is damaged or cut short.
     """
@@ -122,7 +122,7 @@ def unpacked(body: bytes, encoding: str, most: int) -> bytes:
     if encoding == "identity":
         return body
     if encoding not in WINDOWS:
-        raise WrongMediaType(f"Content-Encoding {encoding[:60]}")
+        raise WrongEncoding(encoding[:60])
     for window in WINDOWS[encoding]:
         inflater = zlib.decompressobj(window)
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 import msgspec
@@ -108,7 +109,10 @@ class Model:
         entry = self.entry
         if entry.state == "refused":
             return ModelRefused(entry.name, entry.reason or otherwise, entry.hint)
-        return NotReady(entry.name, entry.reason or otherwise)
+        error = NotReady(entry.name, entry.reason or otherwise)
+        if entry.state == "unloaded":
+            error.hint = f"Bring it back with POST /v2/repository/models/{entry.name}/load."
+        return error
 
     def usable_decoder(self) -> Decoder:
         """The decoder.
@@ -181,10 +185,16 @@ class RoutingTable:
         """
         model = self.models.get(name if name is not None else self.default or "")
         if model is None:
-            raise NoDefaultModel(len(self.models)) if name is None else ModelNotFound(name)
+            raise NoDefaultModel(len(self.models)) if name is None else self._unknown(name)
         if version is not None and str(version) != model.version_text:
             raise VersionNotFound(model.name, version)
         return model
+
+    def _unknown(self, name: str) -> ModelNotFound:
+        error = ModelNotFound(name)
+        if near := get_close_matches(name[:100], list(self.models)[:1000], n=1):
+            error.hint = f"Did you mean {near[0]!r}?"
+        return error
 
     def declared(self, path: str) -> Model:
         """The model that declares ``path`` for itself.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ...errors import BadRequest, CarafeError, WrongMediaType
+from ...errors import BadRequest, CarafeError, NoDefaultModel, WrongMediaType
 from ...operations.failures import log_failure
 from ...serving.media import TABLES
 from ...serving.request import Answer
@@ -67,6 +67,8 @@ class MLflow(Protocol):
         """As everywhere, with MLflow's ``error_code`` and ``message`` beside it; a wrong value is a 400."""
         if error.status >= 500:
             log_failure(error, request_id)
+        if isinstance(error, NoDefaultModel):
+            error.hint = "This address asks the default model: name one with the setting default_model."
         body = {"error_code": CODES.get(error.status, "INTERNAL_ERROR"), "message": str(error)} | error.as_json(request_id)
         return 400 if error.status == 422 else error.status, error_headers(error, request_id), encode(body)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from ...errors import CarafeError, InvalidInput, WrongMediaType
+from ...errors import AnswerTooLong, CarafeError, InvalidInput, WrongMediaType
 from ...serving.request import Answer
 from ...serving.table import Model
 from ...signature import Rows
@@ -44,7 +44,9 @@ class V2(Protocol):
         """See :meth:`Protocol.read`."""
         kind = (get("content-type") or JSON).partition(";")[0].strip().lower()
         if kind not in TYPES and not kind.endswith("+json"):
-            raise WrongMediaType(kind[:100])
+            refused = WrongMediaType(kind[:100])
+            refused.hint = f"Send {JSON}, or {BINARY} with Inference-Header-Content-Length."
+            raise refused
         signature = model.usable_decoder().signature
         header = get(LENGTH)
         if header == "0":
@@ -77,8 +79,8 @@ class V2(Protocol):
 
     def error(self, error: CarafeError, request_id: str) -> Reply:
         """As everywhere, but what the protocol knows as bad input is a 400."""
-        if isinstance(error, WrongMediaType):
-            error.hint = f"Send {JSON}, or {BINARY} with Inference-Header-Content-Length."
+        if isinstance(error, AnswerTooLong):
+            error.hint = f"Take its values as they come: POST /v2/models/{error.args[0]}/generate_stream, or infer_stream."
         status, headers, body = write_error(error, request_id)
         return 400 if status == 422 else status, headers, body
 
