@@ -69,6 +69,7 @@ def test_export_writes_every_row_as_ndjson_or_csv_by_the_name_of_the_file(home, 
     assert [row["prediction"] or row["error"] for row in rows] == [str(n) if n != 11 else "model_error: nonce 11" for n in range(1, 13)]
     assert list(rows[0]) == ["id", "row", "at", "model", "version", "latency_ms", "nonce", "word", "n", "prediction", "late", "error"]
     assert run("export", "--home", home, "--until", "1h", "--quiet") == ""
+    assert run("export", "--home", home, "--json", "--quiet") == (tmp_path / "out.ndjson").read_text()
 
 
 def test_cells_of_an_export_are_harmless_and_hashes_are_told_as_such(tmp_path):

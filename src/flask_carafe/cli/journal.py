@@ -20,7 +20,7 @@ from ..monitor.journal import FOLDER
 from ..monitor.journal.export import records, write_csv, write_ndjson
 from ..monitor.journal.library import Follower, Wanted, last, segments, with_id
 from .options import home_option, json_option, load_settings
-from .output import cut, padded
+from .output import columns_of, cut, padded
 from .tables import Output
 
 LOOK_EVERY_S = 0.25
@@ -74,7 +74,10 @@ def _follow(follower: Follower, show: Callable[[Iterable[dict[str, Any]]], None]
 @json_option
 @home_option
 def show(prediction_id: str, as_json: bool, home: str | None) -> None:
-    """Print all that was kept of one prediction; ID is what its answer had in X-Prediction-Id."""
+    """Print all that was kept of one prediction.
+
+    ID is what its answer had in X-Prediction-Id.
+    """
     folder = _folder(load_settings(home=home))
     found = [record for record in records(with_id(folder, prediction_id)) if record["id"] == prediction_id]
     if not found:
@@ -95,13 +98,20 @@ def show(prediction_id: str, as_json: bool, home: str | None) -> None:
 @click.option("--since", metavar="TIME", help="From then on: 2026-11-21T08:00 (UTC), or 90m, 24h, 7d ago.")
 @click.option("--until", metavar="TIME", help="Up to then.")
 @click.option("--format", "form", type=click.Choice(["ndjson", "csv"]), help="Where the output's name does not tell; else ndjson.")
+@click.option("--json", "as_json", is_flag=True, help="The same as --format ndjson.")
 @click.option("--quiet", is_flag=True, help="Neither progress nor summary.")
 @model_option
 @home_option
 def export(  # noqa: PLR0917
-    target: str, since: str | None, until: str | None, form: str | None, quiet: bool, model: str, home: str | None
+    target: str, since: str | None, until: str | None, form: str | None, as_json: bool, quiet: bool, model: str, home: str | None
 ) -> None:
-    """Write predictions to a file, a line a row, in the order in which they were answered."""
+    """Write predictions to a file, a line a row.
+
+    They come in the order in which they were answered.
+    """
+    if as_json and form == "csv":
+        raise click.UsageError("--json and --format csv exclude each other.")
+    form = "ndjson" if as_json else form
     folder = _folder(load_settings(home=home))
     now = time.time()
     wanted = Wanted(model, moment(since, now) if since else 0.0, moment(until, now) if until else float("inf"))
@@ -167,32 +177,39 @@ def _as_json(found: Iterable[dict[str, Any]]) -> None:
 
 
 class Table:
-    """Rows under one header, in columns that stay where they are while rows come."""
+    """Rows under one header, in columns as wide as what has come so far."""
 
-    WIDTHS = {"time (UTC)": 19, "model": 18, "version": 7, "ms": 8, "answer": 24}
+    WIDTHS = {"time (UTC)": 19, "model": 8, "version": 7, "ms": 8, "answer": 24}
+    RIGHT = 3  # the place of the milliseconds
+    LONGEST = 100
 
     def __init__(self) -> None:
         self._is_begun = False
+        self._widths = list(self.WIDTHS.values())
 
     def __call__(self, found: Iterable[dict[str, Any]]) -> None:
         """Print ``found``."""
-        for record in found:
-            if not self._is_begun:
-                self._is_begun = True
-                click.echo(click.style(self._line([*self.WIDTHS, "inputs"]), dim=True))
-            click.echo(self._line(self._cells(record)))
+        rows = [self._cells(record) for record in found]
+        for row in rows:
+            self._widths = [max(width, min(columns_of(cell), self.LONGEST)) for width, cell in zip(self._widths, row, strict=False)]
+        if rows and not self._is_begun:
+            self._is_begun = True
+            click.echo(click.style(self._line([*self.WIDTHS, "inputs"]), dim=True))
+        for row in rows:
+            click.echo(self._line(row))
 
     def _cells(self, record: dict[str, Any]) -> list[str]:
         answer = next((record[name] for name in NAMES_OF_ANSWER if name in record), None)
         inputs = ", ".join([f"{name}={_short(value)}" for name, value in record["inputs"].items()])
         late = " (late)" if record.get("late") else ""
-        at, answered = record["at"][:19].replace("T", " "), "" if answer is None else _short(answer)
-        cells = [at, record["model"], str(record["version"]), f"{record['latency_ms']:g}", answered + late, inputs]
+        at, answered = record["at"][:19].replace("T", " "), "" if answer is None else _short(answer, self.LONGEST if "error" in record else 60)
+        cells = [at, record["model"], str(record["version"]), f"{record['latency_ms']:.2f}", answered + late, inputs]
         return [printable(cell) for cell in cells]
 
     def _line(self, cells: list[str]) -> str:
-        widths = list(self.WIDTHS.values())
-        begin = "  ".join([padded(cut(cell, width), width) for cell, width in zip(cells, widths, strict=False)])
+        shown = [padded(cut(cell, width), width) for cell, width in zip(cells, self._widths, strict=False)]
+        shown[self.RIGHT] = shown[self.RIGHT].strip().rjust(self._widths[self.RIGHT])
+        begin = "  ".join(shown)
         return f"{begin}  {cut(cells[-1], 120)}".rstrip()
 
 
@@ -201,8 +218,8 @@ def printable(text: str) -> str:
     return "".join([c if c.isprintable() else " " for c in text])
 
 
-def _short(value: Any) -> str:
+def _short(value: Any, width: int = 60) -> str:
     """A value in a table; hashes by their first digits."""
     if isinstance(value, dict) and "hash" in value:
         return f"#{str(value['hash'])[:8]}"
-    return cut(value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=str).decode(), 60)
+    return cut(value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=str).decode(), width)
