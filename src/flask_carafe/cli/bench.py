@@ -167,7 +167,7 @@ async def _measured(
     if as_json:
         print_json({"model": server.model, "rows": len(measure.bodies), "levels": done, "limit": limit(done)})
     else:
-        _tell(server, source, len(measure.bodies), done)
+        _tell(server, _asked(source, len(measure.bodies), len(rows)), done)
     return 1 if any(level.counts.failed for level in done) or not all(level.counts.answered for level in done) else 0
 
 
@@ -180,8 +180,15 @@ def _progress(seconds: float) -> Iterator[Callable[[float], None]]:
         yield lambda part: bar.update(round(part * 100))
 
 
-def _tell(server: Server, source: str | None, rows: int, levels: Sequence[Level]) -> None:
-    asked = f"{rows:,} rows of {source} in turn" if source else "the model's example"
+def _asked(source: str | None, used: int, rows: int) -> str:
+    if not source:
+        return "the model's example"
+    if used < rows:
+        return f"{used:,} of {rows:,} rows of {source} in turn (time for the expected answers ran out)"
+    return f"{used:,} rows of {source} in turn"
+
+
+def _tell(server: Server, asked: str, levels: Sequence[Level]) -> None:
     click.echo(f"{heading(server.model)}: one row a request, {asked}\n")
     click.echo(_table([HEADS, *(_cells(level) for level in levels)]) + "\n")
     for level in levels:

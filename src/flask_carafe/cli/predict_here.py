@@ -39,7 +39,7 @@ class HostPredictor:
 
     def __init__(self, name: str, signature: Signature, most_rows: int, timeout_s: float) -> None:
         if signature.streams:
-            raise ConfigError(f"Model {name!r} answers value by value, which is asked over HTTP.", "Serve it, and say --url http://127.0.0.1:5000.")
+            raise ConfigError(f"Model {name!r} answers value by value, which is asked over HTTP.", "Serve it, and give its address with --url.")
         self.name, self.signature, self.timeout_s = name, signature, timeout_s
         self.most_rows = max(1, min(FRAME_ROWS, most_rows))
         self._decoder, self._encoder = Decoder(signature, max_rows=0), Encoder(signature, name)
