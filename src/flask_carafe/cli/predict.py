@@ -18,7 +18,7 @@ import msgspec
 
 from ..artifacts.spec import from_options, located
 from ..errors import BadRequest, InvalidInput
-from ..signature.check import listed
+from ..signature.check import NEAR, listed
 from ..signature.tabular import other_separator
 from .options import home_option, load_settings, model_options, name_of, parse_models
 from .predict_here import FilePredictor, ServedPredictor
@@ -220,7 +220,7 @@ def _columns(header: Sequence[str], fields: Fields | None) -> tuple[list[int], l
     if faults:
         if sentence := other_separator(header, fields.names):
             raise InvalidInput(sentence)
-        near = next(filter(None, (get_close_matches(name, may_be_meant, 1) for name in strange)), None)
+        near = next(filter(None, (get_close_matches(name, may_be_meant, 1, NEAR) for name in strange)), None)
         hint = f"Did you mean {near[0]}? " if near else ""
         raise InvalidInput(f"The columns do not fit the model; {'; '.join(faults)}.", (), f"{hint}The fields are: {listed(list(fields.names))}.")
     return [i for i, name in enumerate(header) if name in fields.names], others

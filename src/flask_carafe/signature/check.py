@@ -14,6 +14,7 @@ from .pending import Pending
 from .shapes import Raw, depth, value_shape
 
 MOST_NEAREST = 3
+NEAR = 0.65  # below it difflib takes "income" for "name"
 Place = Callable[[int], str]
 
 
@@ -156,7 +157,7 @@ class _Report:
         near: list[str] = []
         if len(self.details) < MOST_NEAREST:  # looking for it takes time that a hostile request should not get
             unused = [known for known in names[:1000] if known not in present]
-            near = get_close_matches(name, names[:1000], n=1) or get_close_matches(name, unused, n=1, cutoff=0.4)
+            near = get_close_matches(name, unused, 1, NEAR) or get_close_matches(name, names[:1000], 1, NEAR)
         hint = f"Did you mean {near[0]!r}?" if near else f"The fields are: {listed(names)}."
         expected = "a field of this model" + (f" (nearest: {near[0]})" if near else "")
         self._add(Detail(field=name, expected=expected, got=shown(value), row=row), f"there is no field {name!r}", hint, general=True)

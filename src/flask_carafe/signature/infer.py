@@ -15,6 +15,7 @@ import msgspec
 
 from ..errors import ConfigError, InvalidInput
 from .answer import Encoder
+from .check import NEAR
 from .kinds import KINDS, Wrong, choices_dtype, kind_of
 from .kinds.category import same
 from .kinds.number import clamp, round_example
@@ -128,7 +129,7 @@ def _check_names(hand: Any, drafts: list[dict[str, Any]]) -> None:
     known_set = set(known)
     for name in hand:
         if name not in known_set:
-            near = get_close_matches(str(name), known[:1000], n=1)
+            near = get_close_matches(str(name), known[:1000], 1, NEAR)
             listed = ", ".join(known[:20]) + (" …" if len(known) > 20 else "")
             hint = f"Did you mean {near[0]!r}?" if near else f"It was fitted with: {listed}."
             raise ConfigError(f"fields: the model has no field {name!r}.", hint)

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import MOST_DETAILS, BadRequest, Detail, InvalidInput, TooManyRows, WrongMediaType
 from . import strict
-from .check import Checker, listed, name_of
+from .check import NEAR, Checker, listed, name_of
 from .kinds.number import DECIMAL
 from .model import Rows
 from .packing import encode_json
@@ -151,7 +151,7 @@ def _strange_columns(names: list[str], checker: Checker) -> Iterator[tuple[str, 
         if count > 1 and (name in checker.known or strict_names):
             yield f"Two columns are called {cut!r}.", Detail(field=cut, expected="one column of each name", got=f"{count} of them"), ""
         elif name not in checker.known and strict_names:
-            near = get_close_matches(cut, checker.names[:1000], n=1) if place < MOST_DETAILS else []
+            near = get_close_matches(cut, checker.names[:1000], 1, NEAR) if place < MOST_DETAILS else []
             hint = f"Did you mean {near[0]!r}?" if near else f"The fields are: {listed(checker.names)}."
             expected = "a field of this model" + (f" (nearest: {near[0]})" if near else "")
             yield f"There is no field {cut!r}.", Detail(field=cut, expected=expected, got="a column"), hint

@@ -15,7 +15,7 @@ from typing import Any
 from ...errors import Detail, InvalidInput
 from ...serving.table import Model
 from ...signature import Field, Rows, Signature
-from ...signature.check import encodable, listed, name_of
+from ...signature.check import NEAR, encodable, listed, name_of
 from ...signature.columnar import as_missing
 from ...signature.kinds import Blob
 from ...signature.kinds.image import picture_shape, read_base64
@@ -135,7 +135,7 @@ def _refuse_shape(signature: Signature, tensors: Sequence[Tensor]) -> None:
 
 def _unknown(tensor: Tensor, names: list[str]) -> InvalidInput:
     name = encodable(tensor.name[:100])
-    near = get_close_matches(name, names[:1000], n=1)
+    near = get_close_matches(name, names[:1000], 1, NEAR)
     hint = f"Did you mean {near[0]!r}?" if near else f"The inputs are: {listed(names)}."
     got = f"{tensor.datatype} {list(tensor.shape)}"
     return InvalidInput(f"There is no input {name!r}.", [Detail(field=name, expected="an input of this model", got=got, row=None)], hint)
