@@ -137,6 +137,11 @@ def test_the_curl_line_survives_a_shell_and_prefers_the_default_model() -> None:
     assert curl_line("", {}, [{"name": "digits", "state": "ready", "example": None}]) == ""
 
 
+def test_the_curl_line_of_a_long_row_posts_a_file() -> None:
+    line = curl_line("http://h", {}, [{"name": "net", "state": "ready", "example": {"x": [0.0] * 150_528}}])
+    assert "-d @row.json\n" in line and "http://h/models/net/docs" in line and len(line) < 300
+
+
 def test_two_models_at_one_route_are_refused() -> None:
     with pytest.raises(ConfigError, match="a and b would both answer at /api"):
         check_routes([spec("a", routes="/api"), spec("b", routes="/api")])

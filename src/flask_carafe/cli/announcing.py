@@ -11,6 +11,8 @@ import msgspec
 
 from ..config import show_size
 
+LONGEST_BODY = 2000  # characters of an example that a terminal is asked to show
+
 
 def base_url(host: str, port: int) -> str:
     """Where a browser on this machine finds a server that listens at ``host``.
@@ -38,7 +40,7 @@ def describe(entry: dict[str, Any], seconds: float) -> str:
 
 
 def curl_line(base: str, table: dict[str, Any], entries: Sequence[dict[str, Any]]) -> str:
-    """A call that works as it stands, for the default model or the first that can be asked by JSON."""
+    """A call that works as it stands, for the default model or the first that can be asked by JSON; one that posts a file where a row is long."""
     asked = [entry for entry in entries if entry["state"] == "ready" and entry.get("example") is not None]
     asked.sort(key=lambda entry: entry["name"] != table.get("default_model"))
     if not asked:
@@ -46,5 +48,7 @@ def curl_line(base: str, table: dict[str, Any], entries: Sequence[dict[str, Any]
     entry = asked[0]
     path = "/predict" if entry["name"] == table.get("default_model") else f"/models/{entry['name']}/predict"
     body = msgspec.json.encode(entry["example"]).decode()
+    is_long = len(body) > LONGEST_BODY
     streams = (entry.get("signature") or {}).get("streams")
-    return f"curl -s{'N' * bool(streams)} {base}{path} -H 'Content-Type: application/json' -d {shlex.quote(body)}"
+    line = f"curl -s{'N' * bool(streams)} {base}{path} -H 'Content-Type: application/json' -d {'@row.json' if is_long else shlex.quote(body)}"
+    return line + (f"\n  where row.json is a row as {base}/models/{entry['name']}/docs describes it" if is_long else "")
