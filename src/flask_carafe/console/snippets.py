@@ -23,6 +23,9 @@ WORDS = {
 }
 
 
+LONGEST_ROW = 4000  # characters of JSON; a longer row is read from a file in place of being shown
+
+
 class Snippet(NamedTuple):
     """One way to call: ``text`` is what runs, ``html`` the same with its words coloured."""
 
@@ -38,7 +41,12 @@ def snippets(url: str, row: Mapping[str, Any], fields: Sequence[Field], streams:
     :param streams: the answer comes value by value.
     """
     files = {field.name: field for field in fields if field.kind in ("image", "document") and _is_file(row.get(field.name))}
-    made = _form_call(url, row, files) if files else _stream_call(url, row) if streams else _json_call(url, row)
+    if files:
+        made = _form_call(url, row, files)
+    elif streams:
+        made = _stream_call(url, row)
+    else:
+        made = _saved_call(url) if len(json.dumps(row)) > LONGEST_ROW else _json_call(url, row)
     return [Snippet(key, label, text, coloured(text, language)) for (key, label, language), text in zip(LABELS, made, strict=True)]
 
 
@@ -63,6 +71,20 @@ def _json_call(url: str, row: Mapping[str, Any]) -> tuple[str, str, str, str]:
         'with urlopen(request) as reply:\n    print(json.load(reply)["prediction"])',
         f'const reply = await fetch({quoted(url)}, {{\n  method: "POST",\n  headers: {{ "Content-Type": "application/json" }},\n'
         f"  body: JSON.stringify({_indented(body, 2)}),\n}});\nconst {{ prediction }} = await reply.json();",
+    )
+
+
+def _saved_call(url: str) -> tuple[str, str, str, str]:
+    """The call of a row that is too long to read: it is in a file."""
+    return (
+        f"# row.json: one row, as its fields say\ncurl {shell(url)} \\\n  -H 'Content-Type: application/json' \\\n  -d @row.json",
+        "import json\n\nimport requests\n\n# row.json: one row, as its fields say\n"
+        f'reply = requests.post(\n    {quoted(url)},\n    json=json.load(open("row.json")),\n)\nprint(reply.json()["prediction"])',
+        "import json\nfrom urllib.request import Request, urlopen\n\n# row.json: one row, as its fields say\n"
+        f'request = Request(\n    {quoted(url)},\n    data=open("row.json", "rb").read(),\n    headers={{"Content-Type": "application/json"}},\n)\n'
+        'with urlopen(request) as reply:\n    print(json.load(reply)["prediction"])',
+        f'// row: one row, as its fields say\nconst reply = await fetch({quoted(url)}, {{\n  method: "POST",\n'
+        '  headers: { "Content-Type": "application/json" },\n  body: JSON.stringify(row),\n});\nconst { prediction } = await reply.json();',
     )
 
 
