@@ -34,15 +34,17 @@ def client(tmp_path: Path) -> FlaskClient:
 def test_the_page_shows_all_values_and_how_to_take_them_one_by_one(client):
     page = client.post("/models/say", data={"text": "to be or not"})
     assert page.status_code == 200
-    assert "to, be, or, not" in page.text
+    assert "tobeornot" in page.text and "Many rows" not in page.text and "This model streams" in page.text
     assert "curl" in page.text and " -N " in page.text
-    assert "iter_lines" in client.get("/models/say/docs").text
+    told = client.get("/models/say/docs").text
+    assert "iter_lines" in told and "event: end" in told and "Lists give lists" not in told and "text/csv" not in told and "10,000" not in told
 
 
 def test_the_document_tells_of_events_and_its_examples_are_true(client):
     document = client.get("/openapi.json").json
     answer = document["paths"]["/models/say/predict"]["post"]["responses"]["200"]["content"]
     assert list(answer) == ["text/event-stream", "application/json"]
+    assert list(document["paths"]["/models/say/predict"]["post"]["requestBody"]["content"]) == ["application/json"]
     *values, last = events(answer["text/event-stream"]["example"].encode())
     one = answer["application/json"]["examples"]["row"]["value"]
     assert [event.data for event in values] == one["prediction"]

@@ -69,6 +69,8 @@ def show(signature: Signature, answer: Mapping[str, Any]) -> Shown:
     shown = Shown(title=title_of(output), extras=[(key, _inline(value)) for key, value in answer.items() if key not in OWN_KEYS])
     if output is not None and output.targets:
         shown.targets = _targets(output.targets, prediction, probabilities)
+    elif signature.streams and isinstance(prediction, list | tuple) and prediction and all(isinstance(value, str) for value in prediction):
+        shown.word = "".join(prediction)  # as one reads it while it comes
     elif isinstance(prediction, list | tuple):
         shown.curve = _curve(prediction)
         shown.word = "" if shown.curve else _inline(prediction)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ..config import show_size
 from ..globals import current_carafe
-from ..operations.openapi import ERRORS, example_answer, shapes
+from ..operations.openapi import ERRORS, example_answer, example_events, shapes
 from ..operations.predict import Prediction
 from ..serving.table import Model
 from ..signature import Field
@@ -60,7 +60,7 @@ def call_page(model: Model, url: str, row: Mapping[str, Any]) -> dict[str, Any]:
     count = len(signature.fields)
     return {
         "snippets": snippets(url, row, signature.fields, signature.streams),
-        "answer_example": cut_json(example_answer(model)),
+        "answer_example": example_events(model).rstrip() if signature.streams else cut_json(example_answer(model)),
         "rows": [field_row(field) for field in signature.fields],
         "fields_note": f"{count:,} field{'s' * (count != 1)}; {'others are ignored' if signature.extra == 'ignore' else 'others are refused'}",
         "shapes": [cut_json(shape) for shape in others],
@@ -74,7 +74,7 @@ def limits(model: Model) -> list[tuple[str, str]]:
     settings = current_carafe.settings
     return [
         ("Body", show_size(settings.max_body_bytes)),
-        ("Rows a request", f"{settings.max_rows:,}"),
+        ("Rows a request", "1" if model.streams else f"{settings.max_rows:,}"),
         ("Deadline", f"{duration(settings.predict_timeout_s * 1000)}, or what X-Request-Timeout-Ms says"),
         ("Hang limit", f"{duration(model.entry.timeout_ms)}, then the model’s process is replaced"),
         ("Waiting", f"{settings.queue_rows:,} rows"),

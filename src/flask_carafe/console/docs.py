@@ -9,7 +9,7 @@ from flask import Response
 from ..access import Permission, requires
 from ..config import show_size
 from ..globals import current_carafe
-from ..operations.openapi import ERRORS, example_answer
+from ..operations.openapi import ERRORS, example_answer, example_events
 from ..serving.table import Model
 from . import cards
 from .calls import cut_json, field_row
@@ -42,5 +42,5 @@ def told(model: Model, default: str | None) -> dict[str, Any]:
     return {
         "model": model, "words": cards.describe(model), "paths": paths, "fields": [field_row(field) for field in signature.fields[:12]],
         "more": max(0, len(signature.fields) - 12), "curl": snippets(predict_url(model), example_row(model), signature.fields, signature.streams)[0],
-        "answer": cut_json(example_answer(model), 4),
+        "answer": example_events(model).rstrip() if signature.streams else cut_json(example_answer(model), 4),
     }  # fmt: skip

@@ -125,6 +125,8 @@ def contents(model: Model, name: str) -> dict[str, Any]:
     examples = {key: {"value": value} for key, value in shapes(model).items()}
     found: dict[str, Any] = {"application/json": {"schema": ref(f"{name}.Request"), "examples": examples}}
     files = [field for field in signature.fields if field.kind in ("image", "document")]
+    if model.streams and not files:
+        return found
     if files:
         properties = {field.name: {"type": "string", "format": "binary"} if field in files else {"type": "string"} for field in signature.fields}
         required = [field.name for field in signature.fields if not field.nullable]
@@ -133,7 +135,8 @@ def contents(model: Model, name: str) -> dict[str, Any]:
         found["text/csv"] = {"schema": {"type": "string", "description": "A header line with the fields' names, then one row a line."}}
         found["application/x-ndjson"] = {"schema": {"type": "string", "description": "One row a line, as a JSON object."}}
     words = "A table, its columns named as the fields; where the server has the extra [arrow]."
-    found |= {kind: {"schema": {"type": "string", "format": "binary", "description": words}} for kind in TABLES.values()}
+    if not model.streams:
+        found |= {kind: {"schema": {"type": "string", "format": "binary", "description": words}} for kind in TABLES.values()}
     return found
 
 
