@@ -169,6 +169,7 @@ def test_the_metadata_describes_inputs_and_outputs_as_tensors(server):
     ("method", "path", "words"),
     [
         ("POST", "/v1/models/nobody:predict", "There is no model 'nobody'."),
+        ("POST", f"{IRIS}:explain", "There is no verb 'explain'."),
         ("POST", f"{IRIS}/versions/9:predict", "Model 'iris' has no version 9."),
         ("POST", f"{IRIS}/labels/stable:predict", "Model 'iris' has no label 'stable'."),
         ("GET", "/v1/models/nobody", "There is no model 'nobody'."),

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, Response, jsonify
 
 from ...access import Permission, requires
-from ...errors import LabelNotFound
+from ...errors import LabelNotFound, NotFound
 from ...globals import current_carafe
 from ...serving.table import Model
 from ...signature import Output, Signature
@@ -68,6 +68,21 @@ def label(name: str, label: str) -> Response:
     :raises LabelNotFound: always.
     """
     raise LabelNotFound(name, label.partition(":")[0])
+
+
+@blueprint.post("/v1/models/<name>:<verb>", endpoint="verb")
+@blueprint.post("/v1/models/<name>/versions/<version>:<verb>", endpoint="version_verb")
+@requires(Permission.READ)
+def verb(name: str, verb: str, version: str | None = None) -> Response:
+    """A call that there is not; those that there are have views of their own.
+
+    :raises NotFound: always.
+    """
+    current_carafe.start()
+    current_carafe.table.resolve(name, version)
+    error = NotFound(f"verb {verb[:40]!r}")
+    error.hint = "The verbs are predict, classify and regress."
+    raise error
 
 
 def status_of(model: Model) -> dict[str, Any]:
