@@ -164,6 +164,14 @@ def test_a_wrong_value_is_told_with_its_row_and_field(server):
     assert answer.json["details"] == [{"field": "feature_2", "expected": "number", "got": "'x'", "row": 1}]
 
 
+@pytest.mark.parametrize("name", ["iris", "people", "sentiment"])
+def test_the_hint_for_bad_json_is_a_request_that_is_answered(server, name):
+    path = f"/v2/models/{name}/infer"
+    hint = server.ask("POST", path, b"{", {"Content-Type": "application/json"}).json["hint"]
+    example = hint.removeprefix("Send a JSON object, for example ").removesuffix(".")
+    assert server.ask("POST", path, example.encode(), {"Content-Type": "application/json"}).status == 200
+
+
 def test_a_tensor_that_is_wrong_as_a_whole_has_no_row(server):
     (detail,) = infer(server, IRIS, tensor([1, 2, 3], [1, 3])).json["details"]
     assert detail == {"field": "input", "expected": "shape [n, 4]", "got": "[1, 3]"}

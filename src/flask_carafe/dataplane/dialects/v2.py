@@ -9,21 +9,24 @@ from typing import Any
 
 import msgspec
 
-from ...errors import AnswerTooLong, CarafeError, InvalidInput, WrongMediaType
+from ...errors import AnswerTooLong, BadRequest, CarafeError, InvalidInput, WrongMediaType
+from ...operations.openapi import example_row
 from ...serving.request import Answer
 from ...serving.table import Model
-from ...signature import Rows
+from ...signature import Rows, Signature
+from ...signature.kinds import spell
 from ...signature.pending import Pending
 from ..protocol import JSON, Get, Protocol, Reply, answer_headers, encode, packed, write_error
 from . import v2_request
-from .v2_columns import input_specs, to_rows
+from .v2_columns import input_specs, is_matrix, to_rows
 from .v2_outputs import Wanted, to_tensor, wanted
 from .v2_request import Call
-from .v2_tensors import Tensor, to_blob, to_json
+from .v2_tensors import BYTES, Tensor, to_blob, to_json
 
 BINARY = "application/octet-stream"
 TYPES = (JSON, BINARY, "application/x-www-form-urlencoded")  # the last is what `curl -d` says of JSON
 LENGTH = "inference-header-content-length"
+LONGEST = 600  # characters of an example
 
 
 class Memo(msgspec.Struct):
@@ -52,7 +55,11 @@ class V2(Protocol):
         if header == "0":
             call = _raw(input_specs(signature), body)
         else:
-            call = v2_request.read(body, header, signature.fields)
+            try:
+                call = v2_request.read(body, header, signature.fields)
+            except BadRequest as exc:
+                exc.hint = exc.hint or _hint(model, signature)
+                raise
         memo = Memo(call.id, wanted(signature, call), call.timeout_s)
         return to_rows(model, call.inputs), memo
 
@@ -83,6 +90,22 @@ class V2(Protocol):
             error.hint = f"Take its values as they come: POST /v2/models/{error.args[0]}/generate_stream, or infer_stream."
         status, headers, body = write_error(error, request_id)
         return 400 if status == 422 else status, headers, body
+
+
+def _hint(model: Model, signature: Signature) -> str:
+    """A request that this model answers, where it is short enough to be read."""
+    inputs, values = input_specs(signature), list(example_row(model).values())
+    for one in inputs:
+        one["shape"][0] = 1
+    if is_matrix(signature):
+        inputs[0]["data"] = values
+    else:
+        for one, value in zip(inputs, values, strict=True):
+            one["data"] = [value if isinstance(value, str) or one["datatype"] != BYTES else spell(value)]
+    example = encode({"inputs": inputs}).decode()
+    if len(example) > LONGEST:
+        return f"Send a JSON object with inputs; GET /v2/models/{model.entry.name} tells which."
+    return f"Send a JSON object, for example {example}."
 
 
 def _raw(inputs: list[dict[str, Any]], body: bytes) -> Call:

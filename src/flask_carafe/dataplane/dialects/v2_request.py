@@ -18,7 +18,6 @@ from ...signature.kinds.base import EXACT
 from . import v2_tensors as tensors
 from .v2_tensors import Tensor, wrong
 
-HINT = 'Send a JSON object, for example {"inputs": [{"name": "input", "shape": [1, 2], "datatype": "FP64", "data": [0.5, 1.5]}]}.'
 MOST_TENSORS = 10_000
 LEAST_TIMEOUT_US, MOST_TIMEOUT_US = 1_000, 3_600_000_000
 Parameters = dict[str, Any]
@@ -91,11 +90,7 @@ def read(body: bytes, header: str | None, fields: Sequence[Field] = ()) -> Call:
     :raises InvalidInput: a tensor is not what its own datatype and shape say.
     """
     text, blobs = (body, b"") if header is None else tensors.split(body, header)
-    try:
-        return _fast(text, blobs) or _complete(text, blobs, fields)
-    except BadRequest as exc:
-        exc.hint = exc.hint or HINT
-        raise
+    return _fast(text, blobs) or _complete(text, blobs, fields)
 
 
 def raw(name: str, datatype: str, shape: Sequence[int], body: bytes) -> Call:
