@@ -10,6 +10,7 @@ import pytest
 
 from flask_carafe.artifacts import InputHint, ModelSpec, digest, from_options, located, python_reference
 from flask_carafe.errors import ArtifactRefused, ConfigError
+from flask_carafe.operations.declare import specs_of
 
 
 def test_command_line_yaml_and_python_give_the_same_spec() -> None:
@@ -69,6 +70,12 @@ def test_an_error_says_what_it_got_and_what_is_wanted(options: dict[str, Any], w
     assert words in str(error.value)
     assert hint in error.value.hint
     assert "'m'" in str(error.value)
+
+
+def test_all_mistakes_of_a_file_are_told_at_once() -> None:
+    with pytest.raises(ConfigError) as error:
+        specs_of({"a": {"files": "a.pkl", "threads": 0, "lables": "x"}, "b": 7, "c": {"files": ""}}, Path())
+    assert [line.split()[1] for line in str(error.value).splitlines()] == ["'a':", "'a':", "got", "'c'"]
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "-a", "a b", "x" * 65, "naïve", ".hidden"])

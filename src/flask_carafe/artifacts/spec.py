@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -81,15 +81,25 @@ def from_options(name: str, /, **options: Any) -> ModelSpec:
         raise ConfigError(f"A model cannot be called {name!r}.", "Names have up to 64 letters, digits, '.', '_' and '-', a letter or digit first.")
     known = [key for key in ModelSpec.__struct_fields__ if key not in ("name", "folder")]
     given = {key.replace("-", "_"): value for key, value in options.items() if value is not None}
-    for key in given:
-        if key not in known:
-            raise ConfigError(f"Model {name!r}: {key!r} is not an option of a model.", nearest(key, known))
+    mistakes = [ConfigError(f"Model {name!r}: {key!r} is not an option of a model.", nearest(key, known)) for key in given if key not in known]
     if not given.get("files"):
-        raise ConfigError(f"Model {name!r} has no files.", "Name at least one: a model file, or package.module:function.")
-    try:
-        return ModelSpec(name=name, **{key: _read(key, value) for key, value in given.items()})
-    except ConfigError as exc:
-        raise ConfigError(f"Model {name!r}: {exc.args[0]}", *exc.args[1:]) from exc
+        mistakes.append(ConfigError(f"Model {name!r} has no files.", "Name at least one: a model file, or package.module:function."))
+    read: dict[str, Any] = {}
+    for key in filter(given.__contains__, known):
+        try:
+            read[key] = _read(key, given[key])
+        except ConfigError as exc:
+            mistakes.append(ConfigError(f"Model {name!r}: {exc.args[0]}", *exc.args[1:]))
+    refuse_all(mistakes)
+    return ModelSpec(name=name, **read)
+
+
+def refuse_all(mistakes: Sequence[ConfigError]) -> None:
+    """:raises ConfigError: the mistake, or all of them in one, a line each."""
+    if len(mistakes) == 1:
+        raise mistakes[0]
+    if mistakes:
+        raise ConfigError("\n".join(f"{mistake} {mistake.hint}".rstrip() for mistake in mistakes))
 
 
 def _read(key: str, value: Any) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..artifacts.spec import ModelSpec, from_options, located
+from ..artifacts.spec import ModelSpec, from_options, located, refuse_all
 from ..config import APP, Settings
 from ..errors import ConfigError
 
@@ -23,10 +23,15 @@ def declared_models(settings: Settings, folder: Path | None = None) -> list[Mode
 
 def specs_of(models: Mapping[str, Any], base: Path) -> list[ModelSpec]:
     """The specs of a ``models:`` mapping, paths made whole against ``base``; a bare path or list stands for ``files``."""
-    specs = []
+    specs, mistakes = list[ModelSpec](), list[ConfigError]()
     for name, said in models.items():
         options = {"files": said} if isinstance(said, (str, list, tuple)) else said
         if not isinstance(options, Mapping):
-            raise ConfigError(f"models.{name}: got {said!r}, expected a file, a list of files or a mapping with files.")
-        specs.append(located(from_options(str(name), **{str(key): value for key, value in options.items()}), base))
+            mistakes.append(ConfigError(f"models.{name}: got {said!r}, expected a file, a list of files or a mapping with files."))
+            continue
+        try:
+            specs.append(located(from_options(str(name), **{str(key): value for key, value in options.items()}), base))
+        except ConfigError as exc:
+            mistakes.append(exc)
+    refuse_all(mistakes)
     return specs
