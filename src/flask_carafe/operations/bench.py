@@ -96,8 +96,9 @@ class Server:
         try:
             document = msgspec.json.decode(body) if status == 200 else {}
             operation = document["paths"][f"/models/{self.model}/predict"]["post"]
-            row = operation["requestBody"]["content"]["application/json"]["examples"]["row"]["value"]
-            found = {"request": document["components"]["schemas"][f"{self.model}.Request"], "row": row}
+            example = operation["requestBody"]["content"]["application/json"]["examples"]["row"]
+            request = document["components"]["schemas"][f"{self.model}.Request"]
+            found = {"request": request, "row": example["value"] if "value" in example else made_up(request)}
             is_stream = "text/event-stream" in operation.get("responses", {}).get("200", {}).get("content", {})
         except (msgspec.DecodeError, AttributeError, KeyError, TypeError) as exc:
             raise HostFault(f"The server at {self.host}:{self.port} has no model {self.model!r} that can be asked.") from exc
@@ -113,6 +114,25 @@ class Server:
             if status == 200 and len(found) == 2:
                 return found["s"], found["_rows"]
         return None
+
+
+def made_up(schema: dict[str, Any]) -> Any:
+    """A value of ``schema``, for an example that is too long to be in the document: zeros in the first form that it allows.
+
+    >>> made_up({"type": "object", "properties": {"x": {"type": "array", "items": {"type": "number"}, "minItems": 2}}})
+    {'x': [0.0, 0.0]}
+    """
+    if schema.get("examples") or schema.get("enum"):
+        return (schema.get("examples") or schema["enum"])[0]
+    if "anyOf" in schema:
+        return made_up(schema["anyOf"][0])
+    kinds = schema.get("type", "string")
+    kind = kinds if isinstance(kinds, str) else kinds[0]
+    if kind == "object":
+        return {name: made_up(each) for name, each in schema["properties"].items()}
+    if kind == "array":
+        return [made_up(schema["items"])] * schema["minItems"]
+    return {"number": 0.0, "integer": 0, "boolean": False}.get(kind, "")
 
 
 class Bench:

@@ -28,6 +28,7 @@ ERRORS = {
     "503": "The model is not ready, or was refused when it was tried.",
     "504": "No answer within the request's deadline.",
 }
+LONGEST_EXAMPLE = 20_000  # characters of JSON
 EVENT_STREAM = "text/event-stream"
 EVENTS = (
     "Server-sent events: one without a name for each value, its `data` a line of JSON. The last is `end`, with the model, its version and the "
@@ -100,7 +101,7 @@ def operation(model: Model, path: str, name: str) -> dict[str, Any]:
     headers = {header: {"description": words, "schema": {"type": "string"}} for header, words in ANSWER_HEADERS.items()}
     answer: dict[str, Any] = {
         "description": "The predictions, in the order of the rows.", "headers": headers,
-        "content": {"application/json": {"schema": ref(f"{name}.Answer"), "examples": {"row": {"value": example_answer(model)}}}},
+        "content": {"application/json": {"schema": ref(f"{name}.Answer"), "examples": {"row": example(example_answer(model))}}},
     }  # fmt: skip
     own: dict[str, Any] = {}
     if model.streams:
@@ -122,7 +123,7 @@ def operation(model: Model, path: str, name: str) -> dict[str, Any]:
 def contents(model: Model, name: str) -> dict[str, Any]:
     """The kinds of body that a model takes."""
     signature = signature_of(model)
-    examples = {key: {"value": value} for key, value in shapes(model).items()}
+    examples = {key: example(value) for key, value in shapes(model).items()}
     found: dict[str, Any] = {"application/json": {"schema": ref(f"{name}.Request"), "examples": examples}}
     files = [field for field in signature.fields if field.kind in ("image", "document")]
     if model.streams and not files:
@@ -138,6 +139,12 @@ def contents(model: Model, name: str) -> dict[str, Any]:
     if not model.streams:
         found |= {kind: {"schema": {"type": "string", "format": "binary", "description": words}} for kind in TABLES.values()}
     return found
+
+
+def example(value: Any) -> dict[str, Any]:
+    """An example of a body; of one that is too long to read only that it is."""
+    length = len(dumps(value))
+    return {"value": value} if length <= LONGEST_EXAMPLE else {"summary": f"Not shown: {length:,} characters of JSON; the schema says its shape"}
 
 
 def example_row(model: Model) -> dict[str, Any]:
