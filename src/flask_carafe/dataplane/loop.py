@@ -121,8 +121,7 @@ class LoopDoor:
         try:
             patience = timeout_s(get("x-request-timeout-ms"), state.settings.predict_timeout_s)
             said = await self._read(get("content-length"), protocol)
-            if engine.table is not self.routes.table:  # a new version may have come while the body did
-                model = (self.routes.find(engine.table, path) or route).model
+            model = (self.routes.find(engine.table, path) or route).model  # a new version may have come while the body did
             encoding = get("content-encoding")
             if len(said) < LARGE_BYTES and not encoding:
                 rows, memo = speak.read(model, get, said)

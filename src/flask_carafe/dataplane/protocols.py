@@ -31,11 +31,6 @@ class Routes:
     def __init__(self) -> None:
         self.made: tuple[RoutingTable | None, dict[str, Route]] = (None, {})  # both at once: threads may find beside each other
 
-    @property
-    def table(self) -> RoutingTable | None:
-        """The table whose paths were last looked for."""
-        return self.made[0]
-
     def find(self, table: RoutingTable, path: str) -> Route | None:
         """The route of ``path``, given without the application's prefix; None where it is no prediction."""
         known, paths = self.made
